@@ -1,0 +1,3 @@
+//! SeaORM models of the tables, one file a table, and the newtype ids. No logic.
+
+pub mod ids;

@@ -1,0 +1,3 @@
+//! The ids of the product under one name, so that pure rooms need not know where they are defined.
+
+pub use entity::ids::{InviteId, ItemId, JobId, ListId, UserId, WorkspaceId};
