@@ -181,6 +181,17 @@ impl AppError {
         self
     }
 
+    /// The same error, naming the place in the request.
+    #[must_use]
+    pub fn at(mut self, path: impl Into<String>, code: &'static str) -> Self {
+        self.fields.push(FieldError {
+            path: path.into(),
+            code: code.into(),
+            message: self.detail.to_string(),
+        });
+        self
+    }
+
     #[must_use]
     pub fn with_current(mut self, current: String) -> Self {
         self.current = Some(current);

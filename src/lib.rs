@@ -12,6 +12,9 @@
     clippy::cast_sign_loss
 )]
 
+pub mod actors;
 pub mod domain;
 pub mod error;
 pub mod ids;
+pub mod store;
+pub mod wire;

@@ -1,3 +1,10 @@
 //! SeaORM models of the tables, one file a table, and the newtype ids. No logic.
 
+pub mod columns;
 pub mod ids;
+pub mod invites;
+pub mod items;
+pub mod lists;
+pub mod members;
+pub mod profiles;
+pub mod workspaces;

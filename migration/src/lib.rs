@@ -1,1 +1,17 @@
-//! Migrations.
+//! The schema of the database, one file a migration, written so that the binary before it and the
+//! one after it both work while it runs (expand, backfill, contract). Never imports the entities.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m20261101_000002_core;
+
+/// All migrations, oldest first. Run as the owner of the database, never as the app's role.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261101_000002_core::Migration)]
+    }
+}

@@ -1,4 +1,15 @@
 //! The rules of the product, pure: no IO, no clock, no randomness; time and ids come in as
 //! arguments, so that everything here runs under property tests and seeds.
 
+pub mod cell;
+pub mod columns;
+pub mod edit;
+pub mod event;
+pub mod fold;
+pub mod item;
+pub mod log;
+pub mod membership;
 pub mod roles;
+pub mod schema;
+pub mod schema_change;
+pub mod template;

@@ -1,1 +1,5 @@
-//! (being built)
+//! The JSON in and out, shared by `http`, `ws` and `actors`: shapes alone, no rule and no IO.
+
+pub mod frames;
+pub mod lists;
+pub mod people;

@@ -1,0 +1,155 @@
+//! The bounded queue between the hub and one socket. The hub never waits and never sends to a
+//! socket directly: it puts things in here and wakes the session once; what has queued by the time
+//! the session looks goes out together. A queue that overflows is closed, and the client resumes
+//! from the log: a slow reader costs its bound and nothing else.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use parking_lot::Mutex;
+
+use super::workspace::EventBatch;
+use crate::domain::roles::Role;
+use crate::ids::WorkspaceId;
+
+/// Bytes that may wait for one socket.
+pub const OUTBOX_BYTES: usize = 1 << 20;
+
+/// Something for a socket, in order.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// Events of a workspace that the socket follows.
+    Events(Arc<EventBatch>),
+    /// The position of a silent workspace.
+    Beat { workspace: WorkspaceId, through: i64, mark: Arc<str> },
+    /// The member's role from here on; `None` ends the subscription.
+    Access { workspace: WorkspaceId, role: Option<Role> },
+    /// The actor was let go of or died: subscribe anew from the position.
+    Rejoin { workspace: WorkspaceId },
+    /// A frame that is ready, e.g. progress of a job.
+    Frame(ByteString),
+    /// Nothing more; the close code and why.
+    Close { code: u16, reason: &'static str },
+}
+
+impl Outgoing {
+    fn bytes(&self) -> usize {
+        match self {
+            Outgoing::Events(batch) => batch.bytes(),
+            Outgoing::Frame(frame) => frame.len(),
+            _ => 64,
+        }
+    }
+}
+
+/// One socket's queue. Cheap to clone.
+#[derive(Clone)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Outgoing>,
+    bytes: usize,
+    woken: bool,
+    closed: bool,
+}
+
+impl Outbox {
+    /// `wake` is called once for all that queues until the next `take`.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Outbox {
+        Outbox { shared: Arc::new(Shared { queue: Mutex::default(), wake: Box::new(wake) }) }
+    }
+
+    /// Queues it; beyond the bound the queue is replaced by a close (4008, too slow).
+    pub fn push(&self, outgoing: Outgoing) {
+        let mut queue = self.shared.queue.lock();
+        if queue.closed {
+            return;
+        }
+        queue.bytes += outgoing.bytes();
+        if queue.bytes > OUTBOX_BYTES {
+            queue.closed = true;
+            queue.waiting.clear();
+            queue.waiting.push_back(Outgoing::Close { code: 4008, reason: "too slow" });
+        } else {
+            queue.waiting.push_back(outgoing);
+        }
+        let wake = !std::mem::replace(&mut queue.woken, true);
+        drop(queue);
+        if wake {
+            (self.shared.wake)();
+        }
+    }
+
+    /// All that waits; from here on a push wakes again.
+    pub fn take(&self) -> VecDeque<Outgoing> {
+        let mut queue = self.shared.queue.lock();
+        queue.woken = false;
+        queue.bytes = 0;
+        std::mem::take(&mut queue.waiting)
+    }
+
+    /// Whether it overflowed or its session ended.
+    pub fn is_closed(&self) -> bool {
+        self.shared.queue.lock().closed
+    }
+
+    /// The session ended: nothing queues any more.
+    pub fn close(&self) {
+        let mut queue = self.shared.queue.lock();
+        queue.closed = true;
+        queue.waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    fn outbox() -> (Outbox, Arc<AtomicUsize>) {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&wakes);
+        (Outbox::new(move || drop(counted.fetch_add(1, Ordering::SeqCst))), wakes)
+    }
+
+    fn frame(bytes: usize) -> Outgoing {
+        Outgoing::Frame("x".repeat(bytes).into())
+    }
+
+    #[test]
+    fn what_queues_together_wakes_once_and_goes_out_in_order() {
+        let (outbox, wakes) = outbox();
+        for size in 1..=3 {
+            outbox.push(frame(size));
+        }
+        assert_eq!(wakes.load(Ordering::SeqCst), 1);
+        let sizes: Vec<usize> = outbox.take().iter().map(Outgoing::bytes).collect();
+        assert_eq!(sizes, [1, 2, 3]);
+        outbox.push(frame(4));
+        assert_eq!(wakes.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_reader_that_is_too_slow_costs_its_bound_and_is_closed() {
+        let (outbox, _) = outbox();
+        for _ in 0..2_000 {
+            outbox.push(frame(1_000));
+        }
+        let waiting = outbox.take();
+        assert!(matches!(waiting.front(), Some(Outgoing::Close { code: 4008, .. })));
+        assert_eq!(waiting.len(), 1);
+        assert!(outbox.is_closed());
+        outbox.push(frame(1));
+        assert!(outbox.take().is_empty());
+    }
+}

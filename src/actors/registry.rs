@@ -1,0 +1,104 @@
+//! Which workspace runs where: starts an actor on demand, replaces a dead one, and refuses a
+//! workspace that keeps failing. Made once, outside the HTTP server's factory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::Arbiter;
+use parking_lot::Mutex;
+
+use super::workspace::WorkspaceHandle;
+use crate::error::AppError;
+use crate::ids::WorkspaceId;
+use crate::store::Db;
+
+/// Restarts of one workspace within a minute before it is refused.
+const MAX_RESTARTS: usize = 5;
+const RESTART_WINDOW: Duration = Duration::from_secs(60);
+
+/// All workspaces that run in this process.
+pub struct Registry {
+    db: Db,
+    arbiters: Vec<Arbiter>,
+    slots: Mutex<HashMap<WorkspaceId, Arc<Slot>>>,
+}
+
+/// A workspace's place: one start at a time, however many ask.
+#[derive(Default)]
+struct Slot {
+    handle: tokio::sync::Mutex<Option<WorkspaceHandle>>,
+    current: Mutex<Option<WorkspaceHandle>>,
+    restarts: Mutex<Vec<Instant>>,
+}
+
+impl Registry {
+    /// Workspaces are spread over as many threads as `threads`.
+    pub fn new(db: Db, threads: usize) -> Arc<Registry> {
+        Arc::new(Registry {
+            db,
+            arbiters: (0..threads.max(1)).map(|_| Arbiter::new()).collect(),
+            slots: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// The running actor of a workspace, started when there is none.
+    ///
+    /// Errors: `not_found` when there is no such workspace, `unavailable` while the database is
+    /// away or when the workspace failed five times within a minute.
+    pub async fn open(&self, id: WorkspaceId) -> Result<WorkspaceHandle, AppError> {
+        let slot = Arc::clone(self.slots.lock().entry(id).or_default());
+        if let Some(handle) = slot.current.lock().clone().filter(WorkspaceHandle::is_open) {
+            return Ok(handle);
+        }
+        let opened = self.start(id, &slot).await;
+        if opened.is_err() {
+            // Nothing runs here: a stranger's guesses must not fill the map.
+            self.slots.lock().retain(|other, slot| *other != id || slot.current.lock().is_some());
+        }
+        opened
+    }
+
+    async fn start(&self, id: WorkspaceId, slot: &Slot) -> Result<WorkspaceHandle, AppError> {
+        let mut running = slot.handle.lock().await;
+        if let Some(handle) = running.clone().filter(WorkspaceHandle::is_open) {
+            return Ok(handle);
+        }
+        if running.as_ref().is_some_and(WorkspaceHandle::has_failed) {
+            slot.count_restart()?;
+        }
+        let handle = WorkspaceHandle::start(self.db.clone(), id, &self.arbiter_of(id)).await?;
+        *running = Some(handle.clone());
+        *slot.current.lock() = Some(handle.clone());
+        Ok(handle)
+    }
+
+    /// The thread that runs a workspace: always the same while the process lives.
+    fn arbiter_of(&self, id: WorkspaceId) -> actix::ArbiterHandle {
+        let low = u64::try_from(id.uuid().as_u128() & u128::from(u32::MAX)).unwrap_or(0);
+        let count = u64::try_from(self.arbiters.len()).unwrap_or(1).max(1);
+        let index = usize::try_from(low % count).unwrap_or(0);
+        self.arbiters.get(index).map_or_else(Arbiter::current, Arbiter::handle)
+    }
+
+    /// Stops the threads; what is under way in the lanes was answered or is in the log.
+    pub fn stop(&self) {
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+    }
+}
+
+impl Slot {
+    fn count_restart(&self) -> Result<(), AppError> {
+        let mut restarts = self.restarts.lock();
+        restarts.retain(|at| at.elapsed() < RESTART_WINDOW);
+        if restarts.len() >= MAX_RESTARTS {
+            return Err(AppError::unavailable("The workspace keeps failing; it rests for a minute")
+                .retry_after(60));
+        }
+        restarts.push(Instant::now());
+        metrics::counter!("estatebase_workspace_restarts_total").increment(1);
+        Ok(())
+    }
+}

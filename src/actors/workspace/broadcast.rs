@@ -1,0 +1,170 @@
+//! Events on their way to sockets: encoded once, shared by all, cut to what a socket may see only
+//! where it sees less than everything.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::sync::{Arc, OnceLock};
+
+use bytestring::ByteString;
+
+use crate::domain::event::{Audience, WIDE_BYTES, is_about_items, write_event, write_wide_event};
+use crate::domain::log::EventHeader;
+use crate::ids::{ListId, WorkspaceId};
+use crate::store::log::LoggedEvent;
+
+/// What a socket wants to see of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lists {
+    All,
+    Some(BTreeSet<ListId>),
+}
+
+/// An event with its bytes.
+#[derive(Clone, Debug)]
+pub struct EncodedEvent {
+    pub seq: i64,
+    audience: Audience,
+    list: Option<ListId>,
+    json: ByteString,
+}
+
+impl EncodedEvent {
+    /// Encodes an event for sockets; a very large one without its values.
+    pub fn new(header: &EventHeader, rows: &[Option<&str>]) -> EncodedEvent {
+        let mut json = String::with_capacity(256 + rows.iter().flatten().map(|r| r.len()).sum::<usize>());
+        write_event(header, rows, &mut json);
+        if json.len() > WIDE_BYTES {
+            json.clear();
+            let lists: Vec<ListId> = header.list.into_iter().collect();
+            let count = if is_about_items(&header.kind) { rows.len() } else { 1 };
+            write_wide_event(header, &lists, count, &mut json);
+        }
+        EncodedEvent {
+            seq: header.seq,
+            audience: Audience::of_kind(&header.kind),
+            list: header.list.filter(|_| header.kind.starts_with("items.")),
+            json: json.into(),
+        }
+    }
+
+    /// The same for an event read back from the log.
+    pub fn logged(event: &LoggedEvent) -> EncodedEvent {
+        let rows: Vec<Option<&str>> = event.rows.iter().map(|row| row.text()).collect();
+        EncodedEvent::new(&event.header, &rows)
+    }
+
+    pub fn len(&self) -> usize {
+        self.json.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.json.is_empty()
+    }
+
+    fn is_for(&self, class: Audience, lists: &Lists) -> bool {
+        let wanted = match (lists, self.list) {
+            (Lists::Some(wanted), Some(list)) => wanted.contains(&list),
+            _ => true,
+        };
+        wanted && class.sees(self.audience)
+    }
+}
+
+/// The events of one commit: all of `(after, through]`.
+#[derive(Debug)]
+pub struct EventBatch {
+    pub workspace: WorkspaceId,
+    pub after: i64,
+    pub through: i64,
+    pub mark: Arc<str>,
+    events: Vec<EncodedEvent>,
+    for_members: OnceLock<ByteString>,
+    for_admins: OnceLock<ByteString>,
+}
+
+impl EventBatch {
+    pub fn new(
+        workspace: WorkspaceId,
+        after: i64,
+        through: i64,
+        mark: &str,
+        events: Vec<EncodedEvent>,
+    ) -> EventBatch {
+        EventBatch {
+            workspace,
+            after,
+            through,
+            mark: mark.into(),
+            events,
+            for_members: OnceLock::new(),
+            for_admins: OnceLock::new(),
+        }
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> u64 {
+        u64::try_from(self.events.len()).unwrap_or(u64::MAX)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.events.iter().map(EncodedEvent::len).sum::<usize>() + 128
+    }
+
+    /// The frame that every socket of a class that follows all lists shares.
+    fn shared_frame(&self, class: Audience) -> ByteString {
+        let frame = match class {
+            Audience::Members => &self.for_members,
+            Audience::Admins => &self.for_admins,
+        };
+        frame
+            .get_or_init(|| frame_of(self.after, std::slice::from_ref(&self), class, &Lists::All).unwrap_or_default())
+            .clone()
+    }
+}
+
+/// One `events` frame for a socket at `position` from batches that follow each other; `None` when
+/// it may see nothing in them (its position moves on silently, and the next frame says so).
+pub fn events_frame(
+    position: i64,
+    batches: &[&EventBatch],
+    class: Audience,
+    lists: &Lists,
+) -> Option<ByteString> {
+    match batches {
+        [batch] if *lists == Lists::All && batch.after == position => {
+            let frame = batch.shared_frame(class);
+            (!frame.is_empty()).then_some(frame)
+        }
+        _ => frame_of(position, batches, class, lists),
+    }
+}
+
+fn frame_of(
+    position: i64,
+    batches: &[&EventBatch],
+    class: Audience,
+    lists: &Lists,
+) -> Option<ByteString> {
+    let last = batches.last()?;
+    let mut out = String::with_capacity(batches.iter().map(|batch| batch.bytes()).sum());
+    let _ = write!(
+        out,
+        r#"{{"type":"events","workspace":"{}","after":{position},"through":{},"mark":"{}","events":["#,
+        last.workspace, last.through, last.mark
+    );
+    let mut any = false;
+    for event in batches.iter().flat_map(|batch| &batch.events) {
+        if event.seq > position && event.is_for(class, lists) {
+            if std::mem::replace(&mut any, true) {
+                out.push(',');
+            }
+            out.push_str(&event.json);
+        }
+    }
+    out.push_str("]}");
+    any.then(|| out.into())
+}

@@ -1,0 +1,157 @@
+//! What a workspace's actor knows: the head of its log, its schema, its members, and the items that
+//! were touched lately. All of it is a cache of Postgres: changed only after a commit, and read
+//! again on any doubt.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use lru::LruCache;
+
+use super::command::Answer;
+use crate::domain::item::{Item, Place};
+use crate::domain::log::{Hash, mark};
+use crate::domain::roles::Role;
+use crate::domain::schema::Schema;
+use crate::error::AppError;
+use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
+use crate::store::{self, Db, Purpose, StoreError, Tx};
+
+/// Items kept in memory, so that an edit of a cell just seen needs no read.
+const ITEMS_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
+/// Answers kept in memory, so that a prompt retry needs no read.
+const OPS_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
+
+/// What everyone may look at while the lane works.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub id: WorkspaceId,
+    pub name: String,
+    pub seq: i64,
+    pub mark: String,
+    pub oldest_seq: i64,
+    pub schema: Arc<Schema>,
+    pub members: Arc<BTreeMap<UserId, Role>>,
+    pub created_at: DateTime<Utc>,
+    pub created_by: UserId,
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+impl Snapshot {
+    /// The member's role, if the person is one.
+    pub fn role_of(&self, user: UserId) -> Option<Role> {
+        self.members.get(&user).copied()
+    }
+
+    pub fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+}
+
+/// The lane's own state.
+pub(super) struct Core {
+    pub(super) workspace: store::workspaces::Workspace,
+    pub(super) id: WorkspaceId,
+    pub(super) seq: i64,
+    pub(super) hash: Hash,
+    pub(super) schema_version: i64,
+    pub(super) schema: Arc<Schema>,
+    pub(super) members: Arc<BTreeMap<UserId, Role>>,
+    pub(super) next_numbers: BTreeMap<ListId, i64>,
+    pub(super) items: LruCache<Place, Arc<Item>>,
+    pub(super) ops: LruCache<(UserId, String), KeptOp>,
+}
+
+/// An operation's answer, as kept in memory.
+#[derive(Clone)]
+pub(super) struct KeptOp {
+    pub(super) fingerprint: Hash,
+    pub(super) seq: i64,
+    pub(super) answer: Answer,
+}
+
+impl Core {
+    /// Reads it all from Postgres; `not_found` when there is no such workspace.
+    pub(super) async fn load(db: &Db, id: WorkspaceId) -> Result<Core, AppError> {
+        let mut tx = Tx::begin(db, id, Purpose::Read).await?;
+        let workspace =
+            store::workspaces::find(&tx, id).await?.ok_or_else(AppError::not_found)?;
+        let (schema, next_numbers) = store::schema::load(&tx, id).await?;
+        let members = store::members::roles(&tx, id).await?;
+        // READ COMMITTED: a commit between these reads shows as another head, read last.
+        let head = store::log::head(&mut tx, id, false).await?.ok_or_else(AppError::not_found)?;
+        tx.commit().await?;
+        if head.schema_version != workspace.schema_version {
+            return Err(AppError::unavailable("The workspace is changing; try again"));
+        }
+        Ok(Core {
+            id,
+            seq: head.seq,
+            hash: head.hash,
+            schema_version: head.schema_version,
+            schema: Arc::new(schema),
+            members: Arc::new(members),
+            next_numbers,
+            items: LruCache::new(ITEMS_KEPT),
+            ops: LruCache::new(OPS_KEPT),
+            workspace,
+        })
+    }
+
+    /// Forgets everything and reads it again.
+    pub(super) async fn reload(&mut self, db: &Db) -> Result<(), AppError> {
+        *self = Core::load(db, self.id).await?;
+        Ok(())
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            id: self.id,
+            name: self.workspace.name.clone(),
+            seq: self.seq,
+            mark: mark(&self.hash),
+            oldest_seq: self.workspace.oldest_seq,
+            schema: Arc::clone(&self.schema),
+            members: Arc::clone(&self.members),
+            created_at: self.workspace.created_at,
+            created_by: self.workspace.created_by,
+            deleted_at: self.workspace.deleted_at,
+        }
+    }
+
+    pub(super) fn role_of(&self, user: UserId) -> Option<Role> {
+        self.members.get(&user).copied()
+    }
+
+    /// The items at these places, from memory or else from Postgres; the missing ones don't exist.
+    pub(super) async fn look_up(
+        &mut self,
+        db: &Db,
+        places: impl IntoIterator<Item = Place>,
+    ) -> Result<HashMap<Place, Arc<Item>>, StoreError> {
+        let mut found = HashMap::new();
+        let mut missing: BTreeMap<ListId, Vec<ItemId>> = BTreeMap::new();
+        for place in places {
+            if let Some(item) = self.items.get(&place) {
+                found.insert(place, Arc::clone(item));
+            } else if !found.contains_key(&place) {
+                missing.entry(place.0).or_default().push(place.1);
+            }
+        }
+        let lists: Vec<_> = missing
+            .into_iter()
+            .filter_map(|(id, ids)| Some((Arc::clone(self.schema.lists.get(&id)?), ids)))
+            .collect();
+        if !lists.is_empty() {
+            let mut tx = Tx::begin(db, self.id, Purpose::Commit).await?;
+            for (place, item) in store::items::find_places(&mut tx, self.id, &lists).await? {
+                let item = Arc::new(item);
+                self.items.put(place, Arc::clone(&item));
+                found.insert(place, item);
+            }
+            tx.commit().await?;
+        }
+        Ok(found)
+    }
+}

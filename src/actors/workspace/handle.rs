@@ -1,0 +1,152 @@
+//! The way to a workspace: typed async methods behind an explicit bound. A mailbox is no bound (a
+//! fresh clone of an address may always send one more), so every command holds a permit until it
+//! is answered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use tokio::sync::{Semaphore, oneshot, watch};
+use uuid::Uuid;
+
+use super::command::{Job, Reply, Request};
+use super::core::{Core, Snapshot};
+use super::{Submit, Subscribe, Unsubscribe, Workspace};
+use crate::actors::outbox::Outbox;
+use crate::domain::roles::Role;
+use crate::error::AppError;
+use crate::ids::{UserId, WorkspaceId};
+use crate::store::Db;
+
+/// Commands that may be under way in one workspace.
+pub(super) const PERMITS: usize = 4_096;
+/// How long a command waits for a permit before it is refused.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A workspace's actor, as the rest of the house sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkspaceHandle {
+    id: WorkspaceId,
+    addr: Addr<Workspace>,
+    gate: Arc<Gate>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// Where a subscription begins: events after `seq` follow.
+#[derive(Clone, Debug, actix::MessageResponse)]
+pub struct Subscribed {
+    pub seq: i64,
+    pub mark: String,
+    pub role: Role,
+}
+
+/// Lets commands in, a bounded number at a time, until the actor is let go.
+pub(super) struct Gate {
+    permits: Arc<Semaphore>,
+    failed: AtomicBool,
+}
+
+impl Gate {
+    fn new() -> Gate {
+        Gate { permits: Arc::new(Semaphore::new(PERMITS)), failed: AtomicBool::new(false) }
+    }
+
+    /// Closes for good if nothing is under way, so that nothing can be lost.
+    pub(super) fn close_if_unused(&self) -> bool {
+        let all = u32::try_from(PERMITS).unwrap_or(u32::MAX);
+        let Ok(_all) = self.permits.try_acquire_many(all) else { return false };
+        self.permits.close();
+        true
+    }
+
+    pub(super) fn close(&self) {
+        self.permits.close();
+    }
+
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::SeqCst);
+        self.permits.close();
+    }
+}
+
+impl WorkspaceHandle {
+    /// Reads the workspace and starts its actor on that arbiter.
+    pub(in crate::actors) async fn start(
+        db: Db,
+        id: WorkspaceId,
+        arbiter: &actix::ArbiterHandle,
+    ) -> Result<WorkspaceHandle, AppError> {
+        let core = Core::load(&db, id).await?;
+        let (sender, snapshot) = watch::channel(Arc::new(core.snapshot()));
+        let gate = Arc::new(Gate::new());
+        let actor = Workspace::new(db, core, sender, Arc::clone(&gate));
+        let addr = Workspace::start_in_arbiter(arbiter, move |_| actor);
+        Ok(WorkspaceHandle { id, addr, gate, snapshot })
+    }
+
+    pub fn id(&self) -> WorkspaceId {
+        self.id
+    }
+
+    /// The workspace as of its last commit.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Waits until the workspace is at `seq`, at most `patience`; whether it is.
+    pub async fn reach(&self, seq: i64, patience: Duration) -> bool {
+        let mut snapshot = self.snapshot.clone();
+        let reached = snapshot.wait_for(|snapshot| snapshot.seq >= seq);
+        matches!(tokio::time::timeout(patience, reached).await, Ok(Ok(_)))
+    }
+
+    /// Whether the actor takes commands.
+    pub fn is_open(&self) -> bool {
+        self.addr.connected() && !self.gate.permits.is_closed()
+    }
+
+    /// Whether the actor ended by a fault.
+    pub(in crate::actors) fn has_failed(&self) -> bool {
+        self.gate.failed.load(Ordering::SeqCst)
+    }
+
+    /// Runs a command through the lane and waits for its answer.
+    ///
+    /// Errors: `unavailable` when the lane is full or let go of before it took the command (it had
+    /// no effect), `internal` when it ended while the command was under way (ask again by key).
+    pub async fn submit(&self, request: Request) -> Result<Reply, AppError> {
+        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.gate.permits).acquire_owned())
+            .await
+            .map_err(|_| AppError::unavailable("The workspace is busy; try again"))?
+            .map_err(|_| AppError::unavailable("The workspace is moving; try again"))?;
+        let (reply, answer) = oneshot::channel();
+        let job = Job { request, reply, _permit: permit };
+        #[expect(clippy::disallowed_methods, reason = "bounded by the permit that the job holds")]
+        self.addr.do_send(Submit(job));
+        answer.await.unwrap_or_else(|_| {
+            Err(AppError::internal(anyhow::anyhow!("the lane ended while a command was under way")))
+        })
+    }
+
+    /// Follows the workspace: from the answer's position on, every commit goes to `outbox`. `None`
+    /// when the person is no member.
+    pub async fn subscribe(
+        &self,
+        session: Uuid,
+        user: UserId,
+        outbox: Outbox,
+    ) -> Result<Option<Subscribed>, AppError> {
+        self.addr
+            .send(Subscribe { session, user, outbox })
+            .await
+            .map_err(|_| AppError::unavailable("The workspace is moving; try again"))
+    }
+
+    /// Ends it.
+    pub fn unsubscribe(&self, session: Uuid) {
+        #[expect(clippy::disallowed_methods, reason = "one a subscription")]
+        self.addr.do_send(Unsubscribe { session });
+    }
+}
+

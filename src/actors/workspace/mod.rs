@@ -1,0 +1,297 @@
+//! The workspace actor: serializes every write of one workspace through its lane, keeps what is
+//! known of it in memory, and hands each committed event to every socket that may see it.
+//!
+//! The lane is a bounded queue with one running job: the mailbox stays free while a group commits,
+//! what queues meanwhile is the next group, and a job that panics fails alone.
+
+mod admin;
+mod broadcast;
+mod command;
+mod core;
+mod create;
+mod group;
+mod handle;
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use futures::FutureExt;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub use admin::{AdminCommand, INVITE_DAYS};
+pub use broadcast::{EncodedEvent, EventBatch, Lists, events_frame};
+pub use command::{Answer, Command, Outcome, Remember, Reply, Request, Shape};
+pub use core::Snapshot;
+pub use create::{NewWorkspace, create};
+pub use handle::{Subscribed, WorkspaceHandle};
+
+use self::command::Job;
+use self::core::Core;
+use self::group::Done;
+use self::handle::Gate;
+use super::outbox::{Outbox, Outgoing};
+use crate::domain::membership::Members;
+use crate::domain::roles::Role;
+use crate::ids::{UserId, WorkspaceId};
+use crate::store::Db;
+
+/// Commands in one group at most.
+const GROUP_COMMANDS: usize = 256;
+/// Items in one group at most; a larger batch stands alone.
+const GROUP_ITEMS: usize = 1_000;
+/// How often the actor looks at silence, idleness and other nodes' writes.
+const TICK: Duration = Duration::from_secs(1);
+/// A subscription that heard nothing for so long hears the position.
+const BEAT_AFTER: Duration = Duration::from_secs(5);
+/// A workspace without sockets and work is let go after so long.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+
+/// The actor of one workspace.
+pub(super) struct Workspace {
+    id: WorkspaceId,
+    db: Db,
+    /// `None` while the lane works.
+    core: Option<Box<Core>>,
+    queue: VecDeque<Job>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    subscribers: HashMap<Uuid, Subscriber>,
+    /// The members for whom the subscribers were looked at last.
+    members: Arc<Members>,
+    gate: Arc<Gate>,
+    idle_since: Instant,
+}
+
+struct Subscriber {
+    user: UserId,
+    role: Role,
+    outbox: Outbox,
+    heard_at: Instant,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Submit(Job);
+
+#[derive(Message)]
+#[rtype(result = "Option<Subscribed>")]
+struct Subscribe {
+    session: Uuid,
+    user: UserId,
+    outbox: Outbox,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Unsubscribe {
+    session: Uuid,
+}
+
+impl Workspace {
+    fn new(db: Db, core: Core, snapshot: watch::Sender<Arc<Snapshot>>, gate: Arc<Gate>) -> Self {
+        Workspace {
+            id: core.id,
+            members: Arc::clone(&core.members),
+            db,
+            core: Some(Box::new(core)),
+            queue: VecDeque::new(),
+            snapshot,
+            subscribers: HashMap::new(),
+            gate,
+            idle_since: Instant::now(),
+        }
+    }
+
+    /// Starts the next group, unless one is under way.
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        if self.queue.is_empty() {
+            return;
+        }
+        let Some(mut core) = self.core.take() else { return };
+        let group = self.next_group();
+        let db = self.db.clone();
+        let work = async move {
+            let started = Instant::now();
+            let done = run_group(&db, &mut core, group).await;
+            metrics::histogram!("estatebase_group_commit_seconds").record(started.elapsed());
+            (core, done)
+        };
+        let isolated = AssertUnwindSafe(work).catch_unwind().into_actor(self);
+        ctx.spawn(isolated.map(|result, actor, ctx| match result {
+            Ok((core, done)) => {
+                actor.core = Some(core);
+                actor.finish(done);
+                actor.pump(ctx);
+            }
+            Err(_) => {
+                // What the group did is unknown and its state is gone: its callers learn that
+                // nobody knows, and a fresh actor reads everything again.
+                metrics::counter!("estatebase_lane_panics_total").increment(1);
+                tracing::error!(workspace = %actor.id, "the lane panicked");
+                actor.gate.fail();
+                ctx.stop();
+            }
+        }));
+    }
+
+    /// Commands on items that queued together, or one other command alone.
+    fn next_group(&mut self) -> Vec<Job> {
+        let mut group = Vec::new();
+        let mut items = 0;
+        while let Some(job) = self.queue.pop_front() {
+            match &job.request.command {
+                Command::Items(command)
+                    if group.is_empty()
+                        || (items + command.len() <= GROUP_ITEMS && group.len() < GROUP_COMMANDS) =>
+                {
+                    items += command.len();
+                    group.push(job);
+                }
+                Command::Admin(_) if group.is_empty() => return vec![job],
+                _ => {
+                    self.queue.push_front(job);
+                    break;
+                }
+            }
+        }
+        group
+    }
+
+    /// Memory is published, then sockets hear of it, then the callers.
+    fn finish(&mut self, done: Done) {
+        self.publish();
+        for batch in done.batches {
+            self.fan_out(Arc::new(batch));
+        }
+        self.drop_removed();
+        for (job, result) in done.answers {
+            job.answer(result);
+        }
+        for job in done.deferred.into_iter().rev() {
+            self.queue.push_front(job);
+        }
+        self.idle_since = Instant::now();
+    }
+
+    fn publish(&self) {
+        if let Some(core) = &self.core {
+            self.snapshot.send_replace(Arc::new(core.snapshot()));
+        }
+    }
+
+    fn fan_out(&mut self, batch: Arc<EventBatch>) {
+        let now = Instant::now();
+        metrics::counter!("estatebase_events_total").increment(batch.len());
+        for subscriber in self.subscribers.values_mut() {
+            subscriber.outbox.push(Outgoing::Events(Arc::clone(&batch)));
+            subscriber.heard_at = now;
+        }
+    }
+
+    /// Ends the subscriptions of those who are no members any more, before the removal is
+    /// acknowledged; tells the others when their role changed.
+    fn drop_removed(&mut self) {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        if Arc::ptr_eq(&self.members, &snapshot.members) && !snapshot.is_deleted() {
+            return;
+        }
+        self.members = Arc::clone(&snapshot.members);
+        let workspace = self.id;
+        self.subscribers.retain(|_, subscriber| {
+            let role = snapshot.role_of(subscriber.user).filter(|_| !snapshot.is_deleted());
+            if role != Some(subscriber.role) {
+                subscriber.outbox.push(Outgoing::Access { workspace, role });
+            }
+            role.map(|role| subscriber.role = role).is_some()
+        });
+    }
+
+    fn tick(&mut self, ctx: &mut Context<Self>) {
+        self.subscribers.retain(|_, subscriber| !subscriber.outbox.is_closed());
+        self.beat();
+        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.core.is_some();
+        if !idle {
+            self.idle_since = Instant::now();
+        } else if self.idle_since.elapsed() >= IDLE_AFTER && self.gate.close_if_unused() {
+            ctx.stop();
+        }
+    }
+
+    fn beat(&mut self) {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let mark: Arc<str> = snapshot.mark.as_str().into();
+        for subscriber in self.subscribers.values_mut() {
+            if subscriber.heard_at.elapsed() >= BEAT_AFTER {
+                subscriber.heard_at = Instant::now();
+                subscriber.outbox.push(Outgoing::Beat {
+                    workspace: self.id,
+                    through: snapshot.seq,
+                    mark: Arc::clone(&mark),
+                });
+            }
+        }
+    }
+}
+
+async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
+    match group.first().map(|job| &job.request.command) {
+        Some(Command::Admin(_)) => match group.pop() {
+            Some(job) => admin::run(db, core, job).await,
+            None => Done::default(),
+        },
+        _ => group::run(db, core, group).await,
+    }
+}
+
+impl Actor for Workspace {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Permits bound what may be under way; the mailbox must hold as much.
+        ctx.set_mailbox_capacity(handle::PERMITS * 2);
+        ctx.run_interval(TICK, Self::tick);
+        metrics::gauge!("estatebase_workspaces").increment(1.0);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.gate.close();
+        for subscriber in self.subscribers.values() {
+            subscriber.outbox.push(Outgoing::Rejoin { workspace: self.id });
+        }
+        metrics::gauge!("estatebase_workspaces").decrement(1.0);
+    }
+}
+
+impl Handler<Submit> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, Submit(job): Submit, ctx: &mut Self::Context) {
+        self.queue.push_back(job);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Subscribe> for Workspace {
+    type Result = Option<Subscribed>;
+
+    fn handle(&mut self, subscribe: Subscribe, _: &mut Self::Context) -> Self::Result {
+        let snapshot = Arc::clone(&self.snapshot.borrow());
+        let role = snapshot.role_of(subscribe.user)?;
+        self.subscribers.insert(
+            subscribe.session,
+            Subscriber { user: subscribe.user, role, outbox: subscribe.outbox, heard_at: Instant::now() },
+        );
+        Some(Subscribed { seq: snapshot.seq, mark: snapshot.mark.clone(), role })
+    }
+}
+
+impl Handler<Unsubscribe> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, Unsubscribe { session }: Unsubscribe, _: &mut Self::Context) {
+        self.subscribers.remove(&session);
+    }
+}

@@ -1,0 +1,76 @@
+//! An item: a row of a list, and how it looks on the wire. Pure; who may change it and how is
+//! `edit`'s.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::cell::Values;
+use super::columns::{Stamps, write_wire_stamped};
+use super::schema::List;
+use crate::ids::{ItemId, ListId, UserId};
+
+/// A row of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    pub id: ItemId,
+    /// Counts this item's changes, from 1.
+    pub version: i64,
+    /// The position in the log of its last change.
+    pub seq: i64,
+    pub values: Values,
+    pub created_at: DateTime<Utc>,
+    pub created_by: UserId,
+    pub updated_at: DateTime<Utc>,
+    pub updated_by: UserId,
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+impl Item {
+    /// Appends the item as JSON: `{"id","list_id","version","seq","values",…}`.
+    pub fn write_wire(&self, list: &List, out: &mut String) {
+        // Writing to a String can't fail.
+        let _ = write!(
+            out,
+            r#"{{"id":"{}","list_id":"{}","version":{},"seq":{},"values":"#,
+            self.id, list.id, self.version, self.seq
+        );
+        write_wire_stamped(&list.columns, &self.values, &self.stamps(), out);
+        let _ = write!(
+            out,
+            r#","created_at":"{}","created_by":"{}","updated_at":"{}","updated_by":"{}""#,
+            time(self.created_at),
+            self.created_by,
+            time(self.updated_at),
+            self.updated_by
+        );
+        if let Some(deleted_at) = self.deleted_at {
+            let _ = write!(out, r#","deleted_at":"{}""#, time(deleted_at));
+        }
+        out.push('}');
+    }
+
+    /// The item as JSON.
+    pub fn to_wire(&self, list: &List) -> String {
+        let mut out = String::with_capacity(512);
+        self.write_wire(list, &mut out);
+        out
+    }
+
+    fn stamps(&self) -> Stamps {
+        Stamps {
+            created_at: self.created_at,
+            created_by: Some(self.created_by),
+            updated_at: self.updated_at,
+            updated_by: Some(self.updated_by),
+        }
+    }
+}
+
+/// RFC 3339 in UTC, microseconds.
+pub fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+/// Where an item stands: its list and its id.
+pub type Place = (ListId, ItemId);

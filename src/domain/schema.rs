@@ -1,0 +1,43 @@
+//! What a workspace holds: its lists and their columns, as of one `schema_version`. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::columns::ColumnSet;
+use crate::ids::{ListId, UserId};
+
+/// The lists of a workspace, the deleted ones too.
+#[derive(Clone, Debug, Default)]
+pub struct Schema {
+    pub lists: BTreeMap<ListId, Arc<List>>,
+}
+
+/// A list and its columns.
+#[derive(Clone, Debug)]
+pub struct List {
+    pub id: ListId,
+    pub name: String,
+    pub position: i32,
+    pub columns: ColumnSet,
+    pub created_at: DateTime<Utc>,
+    pub created_by: UserId,
+    pub updated_at: DateTime<Utc>,
+    pub deleted_at: Option<DateTime<Utc>>,
+}
+
+impl Schema {
+    /// The list, unless it is missing or in the trash.
+    pub fn live(&self, list: ListId) -> Option<&Arc<List>> {
+        self.lists.get(&list).filter(|list| list.deleted_at.is_none())
+    }
+
+    /// The lists that are not in the trash, in their order.
+    pub fn in_order(&self) -> Vec<&Arc<List>> {
+        let mut lists: Vec<_> =
+            self.lists.values().filter(|list| list.deleted_at.is_none()).collect();
+        lists.sort_by_key(|list| (list.position, list.id));
+        lists
+    }
+}

@@ -1,0 +1,298 @@
+//! Changes of lists and columns: judged against the list as it stands. Pure.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::cell::{Cell, ColumnId};
+use super::columns::{
+    Column, ColumnSet, ColumnType, MAX_COLUMNS, Options, ParseContext, check_key, check_name,
+};
+use super::schema::List;
+use super::template::ListTemplate;
+use crate::error::{AppError, FieldError};
+use crate::ids::{ListId, UserId};
+
+/// Lists of one workspace at most.
+pub const MAX_LISTS: usize = 200;
+
+/// A column to be made.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnSpec {
+    /// `[A-Za-z][A-Za-z0-9_]{0,62}`; never changes.
+    pub key: String,
+    /// 1–200 characters.
+    pub name: Option<String>,
+    #[serde(rename = "type")]
+    pub ty: String,
+    #[schema(value_type = Option<Object>)]
+    pub options: Option<Value>,
+    #[serde(default)]
+    pub required: bool,
+    /// Not built yet: `true` is refused.
+    #[serde(default)]
+    pub unique: bool,
+    #[schema(value_type = Option<Object>)]
+    pub default: Option<Box<RawValue>>,
+}
+
+/// A change of a column; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnPatch {
+    pub name: Option<String>,
+    /// Not built yet: another type is refused.
+    #[serde(rename = "type")]
+    pub ty: Option<String>,
+    /// Only choices may be added, renamed (`"was"`) and reordered beside other options.
+    #[schema(value_type = Option<Object>)]
+    pub options: Option<Value>,
+    pub required: Option<bool>,
+    /// Not built yet: `true` is refused.
+    pub unique: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<Object>)]
+    pub default: Option<Box<RawValue>>,
+    /// Where it stands among the list's columns, from 0.
+    pub position: Option<i32>,
+}
+
+/// Tells `null` (clear it) from absent (leave it).
+fn present<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(d).map(Some)
+}
+
+/// A new list with its columns.
+pub fn new_list(
+    id: ListId,
+    name: &str,
+    specs: &[ColumnSpec],
+    position: i32,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<List, AppError> {
+    check_name(name).map_err(|error| AppError::field("/name", error.code, error.message))?;
+    let empty = List {
+        id,
+        name: name.trim().to_owned(),
+        position,
+        columns: ColumnSet::new(Vec::new()),
+        created_at: now,
+        created_by: by,
+        updated_at: now,
+        deleted_at: None,
+    };
+    add_columns(&empty, specs, |index| format!("/columns/{index}"), now)
+}
+
+/// A list of a template. Templates are part of the product: a test holds that each can be made.
+pub fn from_template(
+    id: ListId,
+    template: &ListTemplate,
+    position: i32,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<List, AppError> {
+    let specs: Vec<ColumnSpec> = template
+        .columns
+        .iter()
+        .map(|column| ColumnSpec {
+            key: column.key.to_owned(),
+            name: Some(column.name.to_owned()),
+            ty: column.ty.as_str().to_owned(),
+            options: Some(column.options.clone()),
+            required: column.required,
+            unique: false,
+            default: None,
+        })
+        .collect();
+    new_list(id, template.name, &specs, position, by, now)
+}
+
+/// The list with these columns behind its own.
+pub fn add_columns(
+    list: &List,
+    specs: &[ColumnSpec],
+    path: impl Fn(usize) -> String,
+    now: DateTime<Utc>,
+) -> Result<List, AppError> {
+    let mut columns: Vec<Column> = list.columns.iter_all().cloned().collect();
+    if list.columns.len() + specs.len() > MAX_COLUMNS {
+        return Err(AppError::too_large(format!("A list has at most {MAX_COLUMNS} columns")));
+    }
+    let mut next = list.columns.next_id().map_or(0, ColumnId::number);
+    let mut position = list.columns.iter().map(|column| column.position).max().unwrap_or(-1);
+    let mut errors = Vec::new();
+    for (index, spec) in specs.iter().enumerate() {
+        position += 1;
+        let taken = columns.iter().any(|column| !column.deleted && column.key == spec.key);
+        let id = ColumnId::nth(next)
+            .ok_or_else(|| AppError::too_large("The list has used up its columns"))?;
+        match new_column(spec, id, position, taken) {
+            Ok(column) => {
+                next += 1;
+                columns.push(column);
+            }
+            Err(found) => errors.extend(found.into_iter().map(|mut error| {
+                error.path.insert_str(0, &path(index));
+                error
+            })),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(AppError::fields(errors));
+    }
+    Ok(List { columns: ColumnSet::new(columns), updated_at: now, ..list.clone() })
+}
+
+fn new_column(
+    spec: &ColumnSpec,
+    id: ColumnId,
+    position: i32,
+    taken: bool,
+) -> Result<Column, Vec<FieldError>> {
+    let one = |path: &str, code: &'static str, message: String| {
+        vec![FieldError { path: path.into(), code: code.into(), message }]
+    };
+    check_key(&spec.key).map_err(|error| one("/key", error.code, error.message))?;
+    if taken {
+        return Err(one("/key", "taken", "the list has a column of this key".into()));
+    }
+    let name = spec.name.as_deref().unwrap_or(&spec.key);
+    check_name(name).map_err(|error| one("/name", error.code, error.message))?;
+    if spec.unique {
+        return Err(one("/unique", "not_built", "unique columns are not built yet".into()));
+    }
+    let ty = ColumnType::from_request(&spec.ty).map_err(|error| vec![error])?;
+    let null = Value::Null;
+    let options = Options::from_json(ty, spec.options.as_ref().unwrap_or(&null), None)?;
+    let mut column = Column {
+        id,
+        key: spec.key.clone(),
+        name: name.trim().to_owned(),
+        ty,
+        options,
+        required: spec.required,
+        default: None,
+        position,
+        deleted: false,
+    };
+    if ty.is_read_only() && (spec.required || spec.default.is_some()) {
+        return Err(one("/required", "read_only", "a computed column is never written".into()));
+    }
+    column.default = default_of(&column, spec.default.as_deref())
+        .map_err(|(code, message)| one("/default", code, message))?;
+    Ok(column)
+}
+
+fn default_of(column: &Column, raw: Option<&RawValue>) -> Result<Option<Cell>, (&'static str, String)> {
+    let Some(raw) = raw else { return Ok(None) };
+    if column.ty == ColumnType::User {
+        return Err(("not_built", "a default person is not built yet".into()));
+    }
+    column
+        .parse_json(raw.get(), &ParseContext { members: &|_| false })
+        .map_err(|error| (error.code, error.message))
+}
+
+/// The list with a changed column, and that column.
+pub fn change_column(
+    list: &List,
+    key: &str,
+    patch: &ColumnPatch,
+    now: DateTime<Utc>,
+) -> Result<(List, Column), AppError> {
+    let old = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
+    let mut column = Column::clone(old);
+    if let Some(name) = &patch.name {
+        check_name(name).map_err(|error| AppError::field("/name", error.code, error.message))?;
+        column.name = name.trim().to_owned();
+    }
+    if patch.ty.as_deref().is_some_and(|ty| ty != column.ty.as_str()) {
+        return Err(AppError::field("/type", "not_built", "changing a column's type is not built yet"));
+    }
+    if patch.unique == Some(true) {
+        return Err(AppError::field("/unique", "not_built", "unique columns are not built yet"));
+    }
+    if let Some(options) = &patch.options {
+        let options =
+            Options::from_json(column.ty, options, Some(&old.options)).map_err(AppError::fields)?;
+        let dropped = old.options.choices.iter().find(|choice| {
+            !options.choices.iter().any(|kept| kept.id == choice.id)
+        });
+        if let Some(choice) = dropped {
+            let message = format!("taking the choice {:?} away is not built yet", choice.name);
+            return Err(AppError::field("/options/choices", "not_built", message));
+        }
+        column.options = options;
+    }
+    if let Some(required) = patch.required {
+        if required && column.ty.is_read_only() {
+            return Err(AppError::field("/required", "read_only", "a computed column is never written"));
+        }
+        column.required = required;
+    }
+    if let Some(default) = &patch.default {
+        column.default = default_of(&column, Some(default))
+            .map_err(|(code, message)| AppError::field("/default", code, message))?;
+    }
+    let mut columns: Vec<Column> = list.columns.iter_all().cloned().collect();
+    if let Some(slot) = columns.iter_mut().find(|other| other.id == column.id) {
+        *slot = column.clone();
+    }
+    if let Some(position) = patch.position {
+        move_to(&mut columns, &column.id, position);
+    }
+    let list = List { columns: ColumnSet::new(columns), updated_at: now, ..list.clone() };
+    let column = list.columns.by_id(&column.id).cloned().ok_or_else(AppError::not_found)?;
+    Ok((list, column))
+}
+
+/// Numbers the living columns anew with `id` at `position`.
+fn move_to(columns: &mut [Column], id: &ColumnId, position: i32) {
+    let mut order: Vec<ColumnId> = {
+        let mut living: Vec<&Column> = columns.iter().filter(|column| !column.deleted).collect();
+        living.sort_by_key(|column| column.position);
+        living.into_iter().filter(|column| column.id != *id).map(|column| column.id).collect()
+    };
+    let index = usize::try_from(position).unwrap_or(0).min(order.len());
+    order.insert(index, *id);
+    for (position, id) in (0..).zip(order) {
+        if let Some(column) = columns.iter_mut().find(|column| column.id == id) {
+            column.position = position;
+        }
+    }
+}
+
+/// The list without a column; its cells stay stored and unseen.
+pub fn drop_column(list: &List, key: &str, now: DateTime<Utc>) -> Result<(List, Column), AppError> {
+    let old = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
+    let dropped = Column { deleted: true, ..Column::clone(old) };
+    let columns = list
+        .columns
+        .iter_all()
+        .map(|column| if column.id == dropped.id { dropped.clone() } else { column.clone() })
+        .collect();
+    Ok((List { columns: ColumnSet::new(columns), updated_at: now, ..list.clone() }, dropped))
+}
+
+/// The list renamed or moved.
+pub fn change_list(
+    list: &Arc<List>,
+    name: Option<&str>,
+    position: Option<i32>,
+    now: DateTime<Utc>,
+) -> Result<List, AppError> {
+    let mut changed = List::clone(list);
+    if let Some(name) = name {
+        check_name(name).map_err(|error| AppError::field("/name", error.code, error.message))?;
+        changed.name = name.trim().to_owned();
+    }
+    changed.position = position.unwrap_or(changed.position);
+    changed.updated_at = now;
+    Ok(changed)
+}

@@ -1,0 +1,254 @@
+//! From a request to who asks, for what, and with which body; every refusal before a handler runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::limits::{Remaining, address};
+use super::state::AppState;
+use crate::actors::workspace::{Remember, Snapshot, WorkspaceHandle};
+use crate::auth::Principal;
+use crate::domain::roles::{Action, Role};
+use crate::error::AppError;
+use crate::ids::WorkspaceId;
+
+/// Bytes of a JSON body at most.
+pub const MAX_BODY: usize = 16 << 20;
+/// How deep JSON may nest.
+const MAX_DEPTH: usize = 32;
+/// How long a read waits for `X-Min-Seq`.
+const MIN_SEQ_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A signed-in person, counted against the limits.
+#[derive(Clone, Debug)]
+pub struct Caller(pub Principal);
+
+/// What the limits leave, kept for the answer's headers.
+#[derive(Clone, Copy, Debug)]
+pub struct Left(pub Remaining);
+
+impl FromRequest for Caller {
+    type Error = AppError;
+    type Future = LocalBoxFuture<'static, Result<Caller, AppError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let state = state(&request)?;
+            let token = bearer(request.headers())?;
+            let principal = state
+                .verifier
+                .verify(&token)
+                .await
+                .map_err(|error| AppError::unauthenticated(error.to_string()))?;
+            if let Some(left) = state.limits.count_user(principal.user)? {
+                request.extensions_mut().insert(Left(left));
+            }
+            Ok(Caller(principal))
+        })
+    }
+}
+
+/// The shared state; without it the server was wired wrongly.
+pub fn state(request: &HttpRequest) -> Result<web::Data<AppState>, AppError> {
+    request
+        .app_data::<web::Data<AppState>>()
+        .cloned()
+        .ok_or_else(|| AppError::internal(anyhow::anyhow!("no application state")))
+}
+
+/// The one bearer token of a request (RFC 6750); never from the URL.
+pub fn bearer(headers: &HeaderMap) -> Result<String, AppError> {
+    let mut given = headers.get_all(header::AUTHORIZATION);
+    let value = given.next().ok_or_else(|| AppError::unauthenticated("A bearer token is needed"))?;
+    if given.next().is_some() {
+        return Err(AppError::malformed("Send one Authorization header"));
+    }
+    let text = value.to_str().map_err(|_| AppError::unauthenticated("The token can't be read"))?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim().to_owned()),
+        _ => Err(AppError::unauthenticated("A bearer token is needed")),
+    }
+}
+
+/// A member at the door of a workspace.
+pub struct Access {
+    pub handle: WorkspaceHandle,
+    pub snapshot: Arc<Snapshot>,
+    pub role: Role,
+}
+
+/// Opens a workspace for an action: 404 to outsiders, 410 when it is in the trash, 403 to members
+/// whose role is too low. A read with `X-Min-Seq` waits until the workspace is there.
+pub async fn access(
+    request: &HttpRequest,
+    caller: &Caller,
+    action: Action,
+) -> Result<Access, AppError> {
+    let state = state(request)?;
+    let id: WorkspaceId = path_id(request, "workspace_id")?;
+    let handle = state.registry.open(id).await?;
+    if let Some(seq) = min_seq(request.headers())? {
+        if !handle.reach(seq, MIN_SEQ_PATIENCE).await {
+            return Err(AppError::unavailable("The workspace is not at that position yet"));
+        }
+    }
+    let snapshot = handle.snapshot();
+    let role = snapshot.role_of(caller.0.user).ok_or_else(AppError::not_found)?;
+    if !role.may(action) {
+        return Err(AppError::forbidden());
+    }
+    if snapshot.is_deleted() && action != Action::Own {
+        return Err(AppError::gone("The workspace is in the trash"));
+    }
+    Ok(Access { handle, snapshot, role })
+}
+
+fn min_seq(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
+    let Some(value) = headers.get("x-min-seq") else { return Ok(None) };
+    let seq = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    seq.map(Some).ok_or_else(|| AppError::malformed("X-Min-Seq is a number"))
+}
+
+/// An id of the path; what is no id leads nowhere.
+pub fn path_id<T: std::str::FromStr>(request: &HttpRequest, name: &str) -> Result<T, AppError> {
+    path_text(request, name)?.parse().map_err(|_| AppError::not_found())
+}
+
+/// A part of the path.
+pub fn path_text<'a>(request: &'a HttpRequest, name: &str) -> Result<&'a str, AppError> {
+    request.match_info().get(name).ok_or_else(AppError::not_found)
+}
+
+/// The query string; an unknown parameter is refused, never ignored.
+pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, AppError> {
+    web::Query::<T>::from_query(request.query_string())
+        .map(web::Query::into_inner)
+        .map_err(|error| AppError::invalid(format!("The query: {error}")))
+}
+
+/// A JSON body with its exact bytes.
+pub struct Body<T> {
+    pub value: T,
+    bytes: web::Bytes,
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = AppError;
+    type Future = LocalBoxFuture<'static, Result<Body<T>, AppError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let typed = is_json(request.headers());
+        let bytes = web::Bytes::from_request(request, payload);
+        Box::pin(async move {
+            if !typed {
+                return Err(AppError::new(
+                    crate::error::ErrorCode::UnsupportedMediaType,
+                    "Send application/json",
+                ));
+            }
+            let bytes = bytes.await.map_err(|error| unread(&error))?;
+            parse(&bytes).map(|value| Body { value, bytes })
+        })
+    }
+}
+
+fn unread(error: &actix_web::Error) -> AppError {
+    if error.as_response_error().status_code() == actix_web::http::StatusCode::PAYLOAD_TOO_LARGE {
+        return AppError::too_large("A JSON body holds at most 16 MiB");
+    }
+    AppError::malformed("The body could not be read")
+}
+
+/// 400 for what is no JSON, 422 for JSON that is not as asked.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AppError> {
+    check_depth(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            AppError::field("", "malformed", error.to_string())
+        } else {
+            AppError::malformed(format!("The body is not JSON: {error}"))
+        }
+    })
+}
+
+fn check_depth(bytes: &[u8]) -> Result<(), AppError> {
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(AppError::malformed("The body nests too deeply"));
+        }
+    }
+    Ok(())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or_default().trim();
+        essence.eq_ignore_ascii_case("application/json")
+    })
+}
+
+impl<T> Body<T> {
+    /// The key under which a retry of this request finds its answer.
+    pub fn remember(&self, request: &HttpRequest) -> Result<Option<Remember>, AppError> {
+        remember(request, &self.bytes)
+    }
+}
+
+/// The `Idempotency-Key` of a request with its fingerprint: method, path, query and body.
+pub fn remember(request: &HttpRequest, body: &[u8]) -> Result<Option<Remember>, AppError> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    // A structured field's string, or the bare text that many clients send.
+    let key = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+    if key.is_empty() || key.len() > 255 || key.contains(|c: char| c.is_control()) {
+        return Err(AppError::malformed("Idempotency-Key: 1 to 255 visible characters"));
+    }
+    let mut hasher = Sha256::new();
+    for part in [request.method().as_str(), request.path(), request.query_string()] {
+        hasher.update(part.as_bytes());
+        hasher.update([0]);
+    }
+    hasher.update(body);
+    Ok(Some(Remember { key: key.to_owned(), fingerprint: hasher.finalize().into() }))
+}
+
+/// The key as an operation's id, when it is a UUID: the event carries it, so that the caller knows
+/// its own echo.
+pub fn op_of(remember: Option<&Remember>) -> Option<Uuid> {
+    remember.and_then(|remember| Uuid::parse_str(&remember.key).ok())
+}
+
+/// `If-Match` (RFC 9110, section 13.1.1): the version that the caller means.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    // A weak or foreign tag never matches; versions begin at 1.
+    let version = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).and_then(|t| t.parse().ok());
+    Ok(Some(version.unwrap_or(0)))
+}
+
+/// Counts the address of every request before anything else looks at it.
+pub fn count_address(request: &HttpRequest) -> Result<Option<Remaining>, AppError> {
+    let state = state(request)?;
+    state.limits.count_address(address(request, state.settings.trusted_proxy_hops))
+}

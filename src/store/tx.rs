@@ -1,0 +1,110 @@
+//! The transaction: the only way to a tenant's rows. Its first message starts it and says on whose
+//! behalf, so that row-level security holds for every statement, also behind a transaction pooler.
+//!
+//! It is a SeaORM connection too: entities and raw SQL run in the same transaction.
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
+use sea_query_sqlx::SqlxValues;
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use tokio::sync::Mutex;
+
+use super::{Db, StoreError};
+use crate::ids::WorkspaceId;
+
+/// What a transaction is for: it decides its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Reads only; ≤ 10 s a statement.
+    Read,
+    /// Changes by entities; ≤ 5 s a statement.
+    Write,
+    /// The set-based statements of the lane: always by index, whatever the statistics of a table
+    /// that grew a moment ago say.
+    Commit,
+}
+
+/// An open transaction bound to one workspace. Dropped without `commit`, it rolls back.
+pub struct Tx {
+    inner: Mutex<Transaction<'static, Postgres>>,
+}
+
+impl Tx {
+    /// Starts a transaction and sets its context, in one round trip.
+    pub async fn begin(db: &Db, workspace: WorkspaceId, purpose: Purpose) -> Result<Tx, StoreError> {
+        let settings = match purpose {
+            Purpose::Read => "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000",
+            Purpose::Write => "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000",
+            Purpose::Commit => {
+                "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
+                 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+                 SET LOCAL enable_seqscan = off"
+            }
+        };
+        // A UUID's text holds nothing but hex digits and hyphens: safe to write into the statement.
+        let begin = format!("{settings}; SET LOCAL app.workspace_id = '{workspace}'");
+        let inner = db.pool().begin_with(AssertSqlSafe(begin)).await?;
+        Ok(Tx { inner: Mutex::new(inner) })
+    }
+
+    /// Goes on in the name of another workspace: only for the birth of one.
+    pub async fn turn_to(&mut self, workspace: WorkspaceId) -> Result<(), StoreError> {
+        sqlx::query("SELECT set_config('app.workspace_id', $1, true)")
+            .bind(workspace.to_string())
+            .execute(self.conn())
+            .await?;
+        Ok(())
+    }
+
+    /// The connection, for raw SQL.
+    pub fn conn(&mut self) -> &mut sqlx::PgConnection {
+        self.inner.get_mut()
+    }
+
+    /// Makes it durable. An `Away` error says nothing about whether it took effect.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.inner.into_inner().commit().await?)
+    }
+}
+
+fn refused(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}
+
+fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
+    let values = SqlxValues(statement.values.unwrap_or_else(|| sea_orm::Values(Vec::new())));
+    sqlx::query_with(AssertSqlSafe(statement.sql), values)
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Tx {
+    fn get_database_backend(&self) -> DbBackend {
+        DbBackend::Postgres
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut tx = self.inner.lock().await;
+        let done = query(statement).execute(&mut **tx).await.map_err(refused)?;
+        Ok(done.into())
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut tx = self.inner.lock().await;
+        let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut **tx)
+            .await
+            .map_err(refused)?;
+        Ok(done.into())
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let mut tx = self.inner.lock().await;
+        let row = query(statement).fetch_optional(&mut **tx).await.map_err(refused)?;
+        Ok(row.map(Into::into))
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut tx = self.inner.lock().await;
+        let rows = query(statement).fetch_all(&mut **tx).await.map_err(refused)?;
+        Ok(rows.into_iter().map(Into::into).collect())
+    }
+}

@@ -1,0 +1,76 @@
+//! Lists and columns as clients see them.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::domain::columns::Column;
+use crate::domain::item::time;
+use crate::domain::schema::List;
+use crate::ids::{ListId, UserId};
+
+/// A list with its columns, in their order.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ListOut {
+    #[schema(value_type = uuid::Uuid)]
+    pub id: ListId,
+    pub name: String,
+    pub position: i32,
+    pub columns: Vec<ColumnOut>,
+    pub created_at: String,
+    #[schema(value_type = uuid::Uuid)]
+    pub created_by: UserId,
+    pub updated_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<String>,
+}
+
+/// A column of a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ColumnOut {
+    pub key: String,
+    pub name: String,
+    #[serde(rename = "type")]
+    pub ty: String,
+    #[schema(value_type = Object)]
+    pub options: Value,
+    pub required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub default: Option<Value>,
+    pub read_only: bool,
+    pub position: i32,
+}
+
+impl ListOut {
+    pub fn new(list: &List) -> ListOut {
+        ListOut {
+            id: list.id,
+            name: list.name.clone(),
+            position: list.position,
+            columns: list.columns.iter().map(ColumnOut::new).collect(),
+            created_at: time(list.created_at),
+            created_by: list.created_by,
+            updated_at: time(list.updated_at),
+            deleted_at: list.deleted_at.map(time),
+        }
+    }
+}
+
+impl ColumnOut {
+    pub fn new(column: &Column) -> ColumnOut {
+        ColumnOut {
+            key: column.key.clone(),
+            name: column.name.clone(),
+            ty: column.ty.as_str().to_owned(),
+            options: column.options.to_json(column.ty),
+            required: column.required,
+            default: column.default.as_ref().and_then(|cell| {
+                let mut json = String::new();
+                column.write_wire_cell(cell, &mut json);
+                serde_json::from_str(&json).ok()
+            }),
+            read_only: column.ty.is_read_only(),
+            position: column.position,
+        }
+    }
+}
