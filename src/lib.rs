@@ -12,6 +12,10 @@
     clippy::cast_sign_loss
 )]
 
+pub mod auth;
 pub mod domain;
 pub mod error;
+pub mod http;
 pub mod ids;
+pub mod store;
+pub mod wire;

@@ -1,1 +1,3 @@
-//! (being built)
+//! All SQL of the product, one file a subject.
+
+pub mod identity;

@@ -1,1 +1,3 @@
-//! (being built)
+//! The JSON that goes in and out, shared by http and ws.
+
+pub mod identity;
