@@ -18,4 +18,3 @@ pub mod error;
 pub mod http;
 pub mod ids;
 pub mod store;
-pub mod wire;

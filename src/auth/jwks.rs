@@ -233,8 +233,7 @@ fn usable(key: serde_json::Value) -> Option<(String, VerifyingKey)> {
     let for_signatures =
         matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
     let algorithm = algorithm_of(&key.algorithm)?;
-    let declared = key.common.key_algorithm.map(|declared| declared.to_algorithm());
-    let agrees = declared.is_none_or(|declared| declared.is_ok_and(|declared| declared == algorithm));
+    let agrees = key.common.key_algorithm.is_none_or(|declared| declared == algorithm.into());
     let decoding = DecodingKey::from_jwk(&key).ok()?;
     (for_signatures && agrees).then_some((kid, VerifyingKey::new(algorithm, decoding)))
 }

@@ -1,3 +1,1 @@
-//! The JSON that goes in and out, shared by http and ws.
-
-pub mod identity;
+//! (being built)
