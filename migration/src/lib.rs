@@ -1,6 +1,7 @@
 //! The schema of the database: one file a migration, applied in the order of this list.
 
 use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::prelude::MigratorTrait;
 
 mod m20261101_000001_identity;
 

@@ -8,7 +8,7 @@ use p256::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _};
 use proptest::prelude::*;
 use serde_json::json;
 use std::time::Duration;
-use wiremock::matchers::{any, method, path};
+use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::*;
@@ -290,7 +290,7 @@ async fn case_4_nothing_in_a_header_is_followed() {
     let attacker = MockServer::start().await;
     let stolen = Key::es256(66);
     let key_set = json!({"keys": [stolen.public]});
-    Mock::given(any()).respond_with(ResponseTemplate::new(200).set_body_json(key_set)).mount(&attacker).await;
+    Mock::given(wiremock::matchers::any()).respond_with(ResponseTemplate::new(200).set_body_json(key_set)).mount(&attacker).await;
     let verifier = project.verifier();
     let address = format!("{}/jwks.json", attacker.uri());
 
@@ -508,8 +508,8 @@ async fn case_12_bytes_that_are_no_text_are_refused() {
 proptest! {
     #[test]
     fn case_12_no_bytes_at_all_make_the_verifier_panic(
-        header in proptest::collection::vec(any::<u8>(), 0..60),
-        claims in proptest::collection::vec(any::<u8>(), 0..60),
+        header in proptest::collection::vec(proptest::num::u8::ANY, 0..60),
+        claims in proptest::collection::vec(proptest::num::u8::ANY, 0..60),
         text in "\\PC{0,80}",
     ) {
         let verifier = Verifier::new(VerifierConfig {
