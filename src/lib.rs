@@ -13,8 +13,10 @@
 )]
 
 pub mod actors;
+pub mod auth;
 pub mod domain;
 pub mod error;
+pub mod http;
 pub mod ids;
 pub mod store;
 pub mod wire;

@@ -4,6 +4,7 @@
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
+mod m20261101_000001_identity;
 mod m20261101_000002_core;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
@@ -12,6 +13,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261101_000002_core::Migration)]
+        vec![
+            Box::new(m20261101_000001_identity::Migration),
+            Box::new(m20261101_000002_core::Migration),
+        ]
     }
 }

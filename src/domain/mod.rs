@@ -4,6 +4,7 @@
 pub mod cell;
 pub mod columns;
 pub mod edit;
+pub mod email;
 pub mod event;
 pub mod fold;
 pub mod item;

@@ -4,6 +4,7 @@
 
 pub mod commit;
 mod error;
+pub mod identity;
 pub mod invites;
 pub mod items;
 pub mod log;
