@@ -13,6 +13,7 @@
 )]
 
 pub mod actors;
+pub mod app;
 pub mod auth;
 pub mod domain;
 pub mod error;
@@ -20,3 +21,4 @@ pub mod http;
 pub mod ids;
 pub mod store;
 pub mod wire;
+pub mod ws;

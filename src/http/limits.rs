@@ -20,7 +20,7 @@ type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformat
 const PER_USER: u32 = 600;
 /// Requests from one address, signed in or not: an office shares one.
 const PER_ADDRESS: u32 = 2_000;
-const WINDOW: Duration = Duration::from_secs(10);
+pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
 /// The two limits; `None` when switched off for load tests.
 pub struct Limits(Option<Both>);

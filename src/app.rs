@@ -1,0 +1,225 @@
+//! The one place where the parts are wired: from settings to a listening server, and from a signal
+//! to its end. Tests use it too.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_cors::Cors;
+use actix_web::dev::{Server, ServerHandle, Service};
+use actix_web::http::header::{self, HeaderName};
+use actix_web::{App, HttpMessage, HttpServer, web};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::actors::registry::Registry;
+use crate::auth::provider::ProviderConfig;
+use crate::auth::{BuiltInKeys, Provider, Verifier, VerifierConfig};
+use crate::http::limits::{Limits, address};
+use crate::http::state::{AppState, Settings};
+use crate::http::{client, health, identity, openapi, request_id, routes};
+use crate::store::Db;
+use crate::ws::{self, Gateway};
+
+/// Threads that serve requests, and as many that run workspaces.
+const THREADS: usize = 2;
+
+/// What a server is made of, decided before it starts.
+pub struct Wiring {
+    pub listener: TcpListener,
+    pub database_url: SecretString,
+    pub db_pool: u32,
+    pub public_url: Url,
+    pub secret_key: SecretString,
+    pub supabase_url: Option<Url>,
+    pub jwt_secret: Option<SecretString>,
+    pub rate_limit: bool,
+    pub trusted_proxy_hops: usize,
+    pub metrics_token: Option<SecretString>,
+    pub cors_origins: Vec<String>,
+    pub data_dir: PathBuf,
+    /// Renders the process's figures.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// A built server.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    provider: Option<web::Data<Provider>>,
+    registry: Arc<Registry>,
+    db: Db,
+}
+
+impl Application {
+    /// Wires everything; the port is taken, nothing is served before `run`.
+    pub fn build(wiring: Wiring) -> anyhow::Result<Application> {
+        use secrecy::ExposeSecret;
+        crate::auth::install_crypto();
+        let address = wiring.listener.local_addr()?;
+        let db = Db::open(wiring.database_url.expose_secret(), wiring.db_pool)?;
+        let built_in = wiring.supabase_url.is_none() && wiring.jwt_secret.is_none();
+        let keys = built_in
+            .then(|| BuiltInKeys::derive(&wiring.secret_key, &wiring.public_url))
+            .transpose()?;
+        let provider = keys
+            .clone()
+            .map(|keys| {
+                Provider::new(ProviderConfig {
+                    pool: db.identity_pool(),
+                    keys,
+                    limit_attempts: wiring.rate_limit,
+                })
+            })
+            .transpose()?
+            .map(web::Data::new);
+        let verifier = Arc::new(Verifier::new(VerifierConfig {
+            supabase_url: wiring.supabase_url,
+            jwt_secret: wiring.jwt_secret,
+            built_in: keys,
+            ..VerifierConfig::default()
+        })?);
+        let registry = Registry::new(db.clone(), THREADS);
+        let state = web::Data::new(AppState {
+            db: db.clone(),
+            registry: Arc::clone(&registry),
+            verifier: Arc::clone(&verifier),
+            limits: Limits::new(wiring.rate_limit),
+            settings: Settings {
+                secret_key: wiring.secret_key,
+                trusted_proxy_hops: wiring.trusted_proxy_hops,
+                metrics_token: wiring.metrics_token,
+                cors_origins: wiring.cors_origins.clone(),
+                data_dir: wiring.data_dir,
+                https: wiring.public_url.scheme() == "https",
+            },
+            metrics: wiring.metrics,
+        });
+        let gateway = web::Data::new(Gateway {
+            db: db.clone(),
+            registry: Arc::clone(&registry),
+            verifier: Arc::clone(&verifier),
+            origins: wiring.cors_origins,
+        });
+        let served = provider.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .configure(|config| mount(config, &state, &gateway, served.as_ref()))
+                .default_service(web::to(client::serve))
+                .wrap_fn(|request, service| {
+                    // One count an address, before anything else looks at the request.
+                    let counted = count(&request);
+                    let work = service.call(request);
+                    async move {
+                        counted?;
+                        work.await
+                    }
+                })
+                .wrap(cors(&state.settings.cors_origins))
+                .wrap(actix_web::middleware::from_fn(request_id::trace))
+                .app_data(state.clone())
+        })
+        .workers(THREADS)
+        .max_connections(50_000)
+        .backlog(4_096)
+        // Between nothing and half a second the close timer of actix-http may never fire.
+        .client_disconnect_timeout(Duration::ZERO)
+        .shutdown_timeout(20)
+        .listen(wiring.listener)?
+        .run();
+        Ok(Application { server, address, provider, registry, db })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The built-in identity provider, when no project is configured.
+    pub fn provider(&self) -> Option<web::Data<Provider>> {
+        self.provider.clone()
+    }
+
+    /// A way to stop it from elsewhere.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped, then lets go of everything.
+    pub async fn run(self) -> std::io::Result<()> {
+        let served = self.server.await;
+        self.registry.stop();
+        self.db.close().await;
+        served
+    }
+}
+
+fn mount(
+    config: &mut web::ServiceConfig,
+    state: &web::Data<AppState>,
+    gateway: &web::Data<Gateway>,
+    provider: Option<&web::Data<Provider>>,
+) {
+    config
+        .app_data(state.clone())
+        .app_data(gateway.clone())
+        .app_data(web::PayloadConfig::new(crate::http::MAX_BODY))
+        .route("/healthz", web::get().to(health::alive))
+        .route("/readyz", web::get().to(health::ready))
+        .route("/metrics", web::get().to(health::metrics))
+        .route("/api/v1/ws", web::get().to(ws::upgrade))
+        .configure(routes::configure)
+        .service(openapi::page());
+    if let Some(provider) = provider {
+        config.app_data(provider.clone()).configure(identity::configure);
+    }
+}
+
+/// Counts the request's address, and lets the identity provider know it.
+fn count(request: &actix_web::dev::ServiceRequest) -> Result<(), actix_web::Error> {
+    let Some(state) = request.app_data::<web::Data<AppState>>() else { return Ok(()) };
+    let from = address(request.request(), state.settings.trusted_proxy_hops);
+    request.extensions_mut().insert(identity::ClientAddress(from));
+    if let Some(left) = state.limits.count_address(from)? {
+        request.extensions_mut().insert(left);
+    }
+    Ok(())
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let allowed = origins.to_vec();
+    let any = origins.iter().any(|origin| origin == "*");
+    let mut cors = Cors::default()
+        .allowed_methods(["GET", "POST", "PATCH", "PUT", "DELETE"])
+        .allowed_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("x-min-seq"),
+            HeaderName::from_static("apikey"),
+            HeaderName::from_static("x-client-info"),
+            HeaderName::from_static("x-supabase-api-version"),
+        ])
+        .expose_headers([
+            "ETag",
+            "Location",
+            "Retry-After",
+            "RateLimit",
+            "RateLimit-Policy",
+            "X-Request-Id",
+            "X-Workspace-Seq",
+            "X-Supabase-Api-Version",
+        ])
+        .max_age(3600);
+    if any {
+        cors = cors.allow_any_origin();
+    } else {
+        for origin in &allowed {
+            cors = cors.allowed_origin(origin);
+        }
+    }
+    cors
+}

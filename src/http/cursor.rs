@@ -1,0 +1,42 @@
+//! Cursors of keyset pages: opaque, and good only for the question that they continue. Signed, so
+//! that a made-up one is 400 and never reaches SQL.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq;
+
+use super::state::Settings;
+use crate::error::AppError;
+
+const SEAL: usize = 12;
+
+/// The cursor behind `position` for the question `question` (workspace, list, filter, sort, …).
+pub fn seal(settings: &Settings, question: &str, position: &[u8]) -> String {
+    let mut bytes = tag(settings, question, position);
+    bytes.extend_from_slice(position);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The position in a cursor that was sealed for this very question.
+pub fn open(settings: &Settings, question: &str, cursor: &str) -> Result<Vec<u8>, AppError> {
+    let refused = || AppError::malformed("This cursor does not belong to this question");
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
+    let (seal, position) = bytes.split_at_checked(SEAL).ok_or_else(refused)?;
+    let genuine: bool = tag(settings, question, position).ct_eq(seal).into();
+    if genuine { Ok(position.to_vec()) } else { Err(refused()) }
+}
+
+fn tag(settings: &Settings, question: &str, position: &[u8]) -> Vec<u8> {
+    let mut message = question.as_bytes().to_vec();
+    message.push(0);
+    message.extend_from_slice(position);
+    settings.keyed("cursor", &message).iter().take(SEAL).copied().collect()
+}
+
+/// How many a page holds: 100, or `limit` from 1 to 1000.
+pub fn page_size(limit: Option<i64>) -> Result<i64, AppError> {
+    match limit.unwrap_or(100) {
+        limit @ 1..=1000 => Ok(limit),
+        _ => Err(AppError::malformed("limit: 1 to 1000")),
+    }
+}
