@@ -12,6 +12,8 @@
     clippy::cast_sign_loss
 )]
 
+pub mod actors;
 pub mod domain;
 pub mod error;
 pub mod ids;
+pub mod store;

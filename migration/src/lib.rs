@@ -1,1 +1,3 @@
 //! Migrations.
+
+pub mod m20261101_000003_jobs;

@@ -1,1 +1,3 @@
-//! (being built)
+//! Actors: what runs on its own and keeps order.
+
+pub mod import;

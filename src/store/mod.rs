@@ -1,1 +1,3 @@
-//! (being built)
+//! All SQL, one file a subject.
+
+pub mod jobs;
