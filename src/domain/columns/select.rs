@@ -1,0 +1,90 @@
+//! Choices: named on the wire, kept by id. JSON names them exactly, text in any case.
+
+use super::json::{self, NotTexts, Token};
+use super::{CellError, Choices, Parsed};
+use crate::domain::cell::{Cell, ChoiceId};
+
+pub(super) fn one_from_json(token: Token<'_>, choices: &Choices) -> Parsed {
+    let name = token.into_text("not_a_choice", "the name of a choice")?;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    choices
+        .by_name(&name)
+        .map(|choice| Some(Cell::Choice(choice.id)))
+        .ok_or_else(|| not_a_choice(&name))
+}
+
+pub(super) fn many_from_json(token: Token<'_>, choices: &Choices) -> Parsed {
+    let raw = match token {
+        Token::Array(raw) => raw,
+        Token::Text(text) if text.is_empty() => return Ok(None),
+        other => return Err(other.unwanted("not_a_choice", "an array of names of choices")),
+    };
+    let mut ids = Vec::new();
+    let mut unknown = None;
+    json::each_text(raw, |name| match choices.by_name(name) {
+        Some(choice) => push(&mut ids, choice.id),
+        None => {
+            unknown = Some(not_a_choice(name));
+            false
+        }
+    })
+    .map_err(|why| match why {
+        NotTexts::BadText => Token::BadText.unwanted("not_a_choice", "names of choices"),
+        NotTexts::Kind => Token::Array(raw).unwanted("not_a_choice", "an array of names alone"),
+    })?;
+    unknown.map_or(Ok(some(ids)), Err)
+}
+
+pub(super) fn one_from_text(text: &str, choices: &Choices) -> Parsed {
+    choices
+        .by_name_loosely(text)
+        .map(|choice| Some(Cell::Choice(choice.id)))
+        .ok_or_else(|| not_a_choice(text))
+}
+
+/// Reads names separated by semicolons, bars or lines, or else by commas; one name may hold any.
+pub(super) fn many_from_text(text: &str, choices: &Choices) -> Parsed {
+    if let Some(choice) = choices.by_name_loosely(text) {
+        return Ok(Some(Cell::Choices(vec![choice.id])));
+    }
+    let strong = [';', '|', '\n', '\r'];
+    let separators: &[char] = if text.contains(strong) {
+        &strong
+    } else {
+        &[',']
+    };
+    let mut ids = Vec::new();
+    for name in text
+        .split(separators)
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+    {
+        let choice = choices
+            .by_name_loosely(name)
+            .ok_or_else(|| not_a_choice(name))?;
+        push(&mut ids, choice.id);
+    }
+    Ok(some(ids))
+}
+
+/// Adds a choice once.
+fn push(ids: &mut Vec<ChoiceId>, id: ChoiceId) -> bool {
+    if !ids.contains(&id) {
+        ids.push(id);
+    }
+    true
+}
+
+fn some(ids: Vec<ChoiceId>) -> Option<Cell> {
+    (!ids.is_empty()).then_some(Cell::Choices(ids))
+}
+
+fn not_a_choice(name: &str) -> CellError {
+    let short: String = name.chars().filter(|c| !c.is_control()).take(100).collect();
+    CellError::new(
+        "not_a_choice",
+        format!("\"{short}\" is not one of the column's choices"),
+    )
+}

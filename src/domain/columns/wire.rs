@@ -1,0 +1,100 @@
+//! An item's cells as clients see them: keyed by column key, in column order, choices by name.
+
+use chrono::{DateTime, Utc};
+
+use super::json;
+use super::{Column, ColumnSet, ColumnType};
+use crate::domain::cell::{Cell, Values};
+use crate::ids::UserId;
+
+/// Who made and last changed an item, and when: the source of the columns that are not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamps {
+    pub created_at: DateTime<Utc>,
+    /// `None` when no person did it.
+    pub created_by: Option<UserId>,
+    pub updated_at: DateTime<Utc>,
+    pub updated_by: Option<UserId>,
+}
+
+impl Stamps {
+    /// The cell of a column that is not stored; `None` for every other type.
+    pub fn cell(&self, ty: ColumnType) -> Option<Cell> {
+        match ty {
+            ColumnType::CreatedAt => Some(Cell::DateTime(self.created_at)),
+            ColumnType::UpdatedAt => Some(Cell::DateTime(self.updated_at)),
+            ColumnType::CreatedBy => self.created_by.map(|user| Cell::Users(vec![user])),
+            ColumnType::UpdatedBy => self.updated_by.map(|user| Cell::Users(vec![user])),
+            _ => None,
+        }
+    }
+}
+
+/// Appends the `values` object of an item: its stored cells.
+pub fn write_wire(columns: &ColumnSet, values: &Values, out: &mut String) {
+    write_cells(columns, values, None, out);
+}
+
+/// Appends the `values` object of an item, with the columns that show its stamps.
+pub fn write_wire_stamped(columns: &ColumnSet, values: &Values, stamps: &Stamps, out: &mut String) {
+    write_cells(columns, values, Some(stamps), out);
+}
+
+fn write_cells(columns: &ColumnSet, values: &Values, stamps: Option<&Stamps>, out: &mut String) {
+    out.push('{');
+    let mut separator = "";
+    for column in columns.iter() {
+        let computed = stamps.and_then(|stamps| stamps.cell(column.ty));
+        let Some(cell) = computed
+            .as_ref()
+            .or_else(|| values.get(&column.id))
+            .filter(|cell| column.shows(cell))
+        else {
+            continue;
+        };
+        out.push_str(separator);
+        json::write_plain(&column.key, out);
+        out.push(':');
+        column.write_wire_cell(cell, out);
+        separator = ",";
+    }
+    out.push('}');
+}
+
+impl Column {
+    /// Appends the JSON of a cell. A choice that the column no longer has is left out (`null` where
+    /// it is the only one).
+    pub fn write_wire_cell(&self, cell: &Cell, out: &mut String) {
+        match cell {
+            Cell::Choice(id) => match self.options.choices.by_id(*id) {
+                Some(choice) => json::write_text(&choice.name, out),
+                None => out.push_str("null"),
+            },
+            Cell::Choices(ids) => {
+                let known: Vec<_> = ids
+                    .iter()
+                    .filter_map(|id| self.options.choices.by_id(*id))
+                    .collect();
+                json::write_array(&known, out, |choice, out| {
+                    json::write_text(&choice.name, out)
+                });
+            }
+            Cell::Users(users) => match users.as_slice() {
+                // A second user is never hidden, even if the column holds one at most by now.
+                [user] if !self.options.multiple => json::write_user(*user, out),
+                users => json::write_array(users, out, |user, out| json::write_user(*user, out)),
+            },
+            other => other.write_stored(out),
+        }
+    }
+
+    /// Whether anything of the cell is left to show.
+    fn shows(&self, cell: &Cell) -> bool {
+        let known = |id| self.options.choices.by_id(id).is_some();
+        match cell {
+            Cell::Choice(id) => known(*id),
+            Cell::Choices(ids) => ids.iter().any(|id| known(*id)),
+            _ => true,
+        }
+    }
+}
