@@ -119,7 +119,7 @@ fn survey(path: &Path, dialect: Dialect, header: &Header, options: &Options) -> 
 fn read_sample(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     let mut file = File::open(path)?;
     let mut sample = Vec::new();
-    file.by_ref().take(u64::try_from(SAMPLE_BYTES).unwrap_or(u64::MAX)).read_to_end(&mut sample)?;
+    Read::by_ref(&mut file).take(u64::try_from(SAMPLE_BYTES).unwrap_or(u64::MAX)).read_to_end(&mut sample)?;
     let whole = file.read(&mut [0])? == 0;
     Ok((sample, whole))
 }

@@ -8,6 +8,11 @@ pub mod accept;
 pub mod batch;
 pub mod reader;
 
+#[cfg(test)]
+mod expectations;
+#[cfg(test)]
+mod faults;
+
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,9 +31,20 @@ use crate::domain::import::plan::ImportPlan;
 use crate::error::{AppError, ErrorCode, FieldError};
 use crate::store::jobs::{JobProgress, RowError};
 
-/// Interruptions in a row, none with any progress between, after which the actor gives up.
-const MAX_ATTEMPTS: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// How often a job that is interrupted is begun again.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Attempts in a row without any progress, after which the actor gives up.
+    pub attempts: u32,
+    /// Before the second attempt; doubles each time.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { attempts: 5, pause: Duration::from_millis(200) }
+    }
+}
 
 /// All that one run of a job needs.
 #[derive(Clone, Debug)]
@@ -84,19 +100,20 @@ impl ImportHandle {
 
 /// Starts the actor of a job on the current arbiter. `load` reads the job as it is stored, now and
 /// after each interruption.
-pub fn start<L, S>(load: L, sink: S) -> ImportHandle
+pub fn start<L, S>(load: L, sink: S, patience: Patience) -> ImportHandle
 where
     L: AsyncFn() -> Result<ImportJob, AppError> + Unpin + 'static,
     S: BatchSink + Unpin,
 {
     let stop = CancellationToken::new();
     let (send, ended) = oneshot::channel();
-    ImportActor { work: Some((load, sink, send)), stop: stop.clone() }.start();
+    ImportActor { work: Some((load, sink, send)), patience, stop: stop.clone() }.start();
     ImportHandle { stop, ended }
 }
 
 struct ImportActor<L, S> {
     work: Option<(L, S, oneshot::Sender<Ended>)>,
+    patience: Patience,
     stop: CancellationToken,
 }
 
@@ -109,8 +126,8 @@ where
 
     fn started(&mut self, context: &mut Self::Context) {
         let Some((load, sink, send)) = self.work.take() else { return };
-        let stop = self.stop.clone();
-        let work = async move { supervise(load, sink, stop).await };
+        let (stop, patience) = (self.stop.clone(), self.patience);
+        let work = async move { supervise(&load, &sink, &stop, patience).await };
         context.spawn(work.into_actor(self).map(|ended, _, context| {
             // Nobody may be waiting; the job's stored state tells all the same.
             let _ = send.send(ended);
@@ -119,33 +136,31 @@ where
     }
 }
 
-/// Runs a job until it has ended, again after every interruption, with growing pauses; after
-/// `MAX_ATTEMPTS` without any progress it gives up.
-pub async fn supervise<L, S>(load: L, sink: S, stop: CancellationToken) -> Ended
+/// Runs a job until it has ended, again after every interruption, with growing pauses, until
+/// `patience` is at its end.
+pub async fn supervise<L, S>(load: &L, sink: &S, stop: &CancellationToken, patience: Patience) -> Ended
 where
     L: AsyncFn() -> Result<ImportJob, AppError>,
     S: BatchSink,
 {
-    let mut attempts = 0;
-    let mut furthest = 0;
-    let mut pause = FIRST_PAUSE;
+    let Patience { attempts: mut left, mut pause } = patience;
+    let mut furthest = None;
     loop {
         let ended = match load().await {
             Ok(job) => {
-                if job.progress.checkpoint_record > furthest {
-                    furthest = job.progress.checkpoint_record;
-                    attempts = 0;
-                    pause = FIRST_PAUSE;
+                let here = job.progress.checkpoint_record;
+                if furthest.replace(here).is_some_and(|before| before < here) {
+                    Patience { attempts: left, pause } = patience;
                 }
-                let run = AssertUnwindSafe(run(job, &sink, &stop)).catch_unwind().await;
+                let run = AssertUnwindSafe(run(job, sink, stop)).catch_unwind().await;
                 run.unwrap_or_else(|_| Ended::Interrupted(panicked()))
             }
             Err(error) => judge(error),
         };
-        attempts += 1;
+        left = left.saturating_sub(1);
         match ended {
-            Ended::Interrupted(error) if attempts < MAX_ATTEMPTS => {
-                tracing::warn!(%error, source = ?error.source, attempts, "import interrupted, goes on from its checkpoint");
+            Ended::Interrupted(error) if left > 0 => {
+                tracing::warn!(%error, source = ?error.source, left, "import interrupted, goes on from its checkpoint");
             }
             ended => return ended,
         }

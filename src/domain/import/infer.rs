@@ -133,23 +133,23 @@ impl Probes {
     /// Whether a text only says that there is no value.
     fn is_nothing(&self, text: &str) -> bool {
         const LONGEST: usize = 12;
-        text.len() <= LONGEST && self.number.0.parse_text(text, &self.month_first) == Ok(None)
+        text.len() <= LONGEST && self.number.read(text, &self.month_first) == Some(None)
     }
 
     fn time(&self, text: &str, hints: &TextHints<'_>) -> Option<Cell> {
-        self.date_time.0.parse_text(text, hints).ok().flatten()
+        self.date_time.read(text, hints).flatten()
     }
 }
 
 /// A column without rules, of one type.
-struct Probe(Column);
+struct Probe(Option<Column>);
 
 impl Probe {
     /// Phone numbers without a country code are read as North American ones, if written as such.
     fn new(ty: ColumnType) -> Self {
         let options = Options { region: Some(PHONE_REGION.to_owned()), ..Options::default() };
-        Self(Column {
-            id: ColumnId::default(),
+        Self(ColumnId::nth(0).map(|id| Column {
+            id,
             key: String::new(),
             name: String::new(),
             ty,
@@ -158,11 +158,16 @@ impl Probe {
             default: None,
             position: 0,
             deleted: false,
-        })
+        }))
+    }
+
+    /// The cell (none, if the text says so); None if the text does not fit.
+    fn read(&self, text: &str, hints: &TextHints<'_>) -> Option<Option<Cell>> {
+        self.0.as_ref()?.parse_text(text, hints).ok()
     }
 
     fn fits(&self, text: &str, hints: &TextHints<'_>) -> bool {
-        matches!(self.0.parse_text(text, hints), Ok(Some(_)))
+        self.read(text, hints).flatten().is_some()
     }
 }
 
