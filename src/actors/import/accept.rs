@@ -180,3 +180,51 @@ fn failed(error: io::Error) -> AppError {
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn parts(parts: &[&'static [u8]]) -> impl Stream<Item = Result<Bytes, &'static str>> {
+        stream::iter(parts.iter().map(|part| Ok(Bytes::from_static(part))).collect::<Vec<_>>())
+    }
+
+    fn files(folder: &Path) -> usize {
+        fs::read_dir(folder).map_or(0, Iterator::count)
+    }
+
+    #[tokio::test]
+    async fn an_upload_is_on_disk_as_it_was_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = JobId(Uuid::now_v7());
+        let upload = receive(parts(&[b"a,b\n", b"1,2\n"]), folder.path(), job, 8).await.unwrap();
+        assert_eq!((upload.size, upload.sha256), (8, Sha256::digest(b"a,b\n1,2\n").into()));
+        let options = Options { create_columns: true, ..Options::default() };
+        let plan = inspect(upload.path().to_owned(), options, ColumnSet::default()).await.unwrap();
+        assert_eq!((plan.rows, plan.new_columns().count()), (1, 2));
+        let path = upload.keep().unwrap();
+        assert_eq!(path, path_of(folder.path(), job));
+        assert_eq!(fs::read(&path).unwrap(), b"a,b\n1,2\n");
+        discard(path.clone()).await.unwrap();
+        discard(path).await.unwrap();
+        assert_eq!(files(folder.path()), 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_an_upload_that_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = JobId(Uuid::now_v7());
+        let large = receive(parts(&[b"a,b\n", b"1,2\n!"]), folder.path(), job, 8).await.unwrap_err();
+        assert_eq!(large.code.status(), 413);
+        let broken = stream::iter([Ok(Bytes::from_static(b"a,b\n")), Err("gone")]);
+        assert_eq!(receive(broken, folder.path(), job, 100).await.unwrap_err().code.status(), 400);
+        let refused = receive(parts(&[b"1,2\n"]), folder.path(), job, 100).await.unwrap();
+        let error = inspect(refused.path().to_owned(), Options::default(), ColumnSet::default()).await.unwrap_err();
+        assert_eq!(error.fields[0].code, "no_header");
+        drop(refused);
+        assert_eq!(files(folder.path()), 0);
+    }
+}

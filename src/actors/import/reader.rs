@@ -167,3 +167,84 @@ fn place(path: &Path, offset: u64, past_blanks: bool) -> io::Result<(u64, u64)> 
         reader.consume(read);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::import::dialect::LineEnd;
+
+    fn dialect(line_end: LineEnd) -> Dialect {
+        Dialect { delimiter: b',', quote: Some(b'"'), line_end, start: 0 }
+    }
+
+    fn read(path: &Path, line_end: LineEnd, width: usize, from: Checkpoint) -> Result<Vec<(Vec<String>, Checkpoint)>, ReadError> {
+        let mut rows = Rows::open(path, dialect(line_end), width, from)?;
+        let mut all = Vec::new();
+        while let Some(record) = rows.next_row()? {
+            let fields = record.iter().map(str::to_owned).collect();
+            all.push((fields, rows.checkpoint()));
+        }
+        Ok(all)
+    }
+
+    fn refusal(text: &[u8], line_end: LineEnd) -> (&'static str, String) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        match read(file.path(), line_end, 2, Checkpoint::default()) {
+            Err(ReadError::Refused(refusal)) => (refusal.code, refusal.message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_fault_is_named_by_line_and_column() {
+        for (text, code, place) in [
+            (&b"a,b\n\xC3\xA9,\"x\n"[..], "unclosed_quote", "line 2, column 3"),
+            (b"a,b\n\xC3\xA9,\"x\"y\n", "stray_quote", "line 2, column 6"),
+            (b"a,b\n\"\n\",\0\n", "nul_byte", "line 3, column 3"),
+            (b"a,b\n\n1,\xA9\n", "not_utf8", "line 3, column 3"),
+            (b"a,b\n1,2\n\n3\n", "ragged_row", "line 4"),
+            (b"a,b\n1,2,3\n", "ragged_row", "line 2"),
+        ] {
+            let (found, message) = refusal(text, LineEnd::Lf);
+            assert_eq!(found, code);
+            assert!(message.contains(place), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_row_without_an_end_is_refused_before_it_is_held() {
+        let mut text = b"a,b\n1,\"".to_vec();
+        text.resize(8 << 20, b'x');
+        assert_eq!(refusal(&text, LineEnd::Lf).0, "record_too_long");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn from_every_checkpoint_on_the_same_rows_follow(
+            rows in proptest::collection::vec(proptest::collection::vec("[a-z\",\r\né]{0,5}", 2), 0..12),
+            line_end in prop_oneof![Just(LineEnd::Lf), Just(LineEnd::CrLf), Just(LineEnd::Cr)],
+        ) {
+            let terminator = match line_end {
+                LineEnd::Lf => csv::Terminator::Any(b'\n'),
+                LineEnd::CrLf => csv::Terminator::CRLF,
+                LineEnd::Cr => csv::Terminator::Any(b'\r'),
+            };
+            let mut writer = csv::WriterBuilder::new().terminator(terminator).quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
+            for row in &rows {
+                writer.write_record(row).unwrap();
+            }
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), writer.into_inner().unwrap()).unwrap();
+            let all = read(file.path(), line_end, 2, Checkpoint::default()).unwrap();
+            prop_assert_eq!(&all.iter().map(|(fields, _)| fields.clone()).collect::<Vec<_>>(), &rows);
+            for (index, (_, checkpoint)) in all.iter().enumerate() {
+                prop_assert_eq!(checkpoint.record, u64::try_from(index + 1).unwrap());
+                prop_assert_eq!(&read(file.path(), line_end, 2, *checkpoint).unwrap(), &all[index + 1..]);
+            }
+        }
+    }
+}

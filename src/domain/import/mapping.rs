@@ -140,3 +140,67 @@ fn same(source: &str, name: &str) -> bool {
 fn path(source: &str) -> String {
     format!("/mapping/{}", pointer_step(source))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::cell::ColumnId;
+    use crate::domain::columns::{ColumnType, Options};
+
+    fn columns() -> ColumnSet {
+        let columns = [
+            ("ListPrice", "Price", ColumnType::Number),
+            ("City", "Town", ColumnType::Text),
+            ("Made", "Created at", ColumnType::CreatedAt),
+        ];
+        let columns = (0..).zip(columns).map(|(number, (key, name, ty))| Column {
+            id: ColumnId::nth(number).unwrap(),
+            key: key.to_owned(),
+            name: name.to_owned(),
+            ty,
+            options: Options::default(),
+            required: false,
+            default: None,
+            position: 0,
+            deleted: false,
+        });
+        ColumnSet::new(columns.collect())
+    }
+
+    fn mapped(names: &[&str], said: &[(&str, Option<&str>)], create: bool) -> Result<Vec<Target>, Vec<(String, &'static str)>> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let said = said.iter().map(|(source, key)| ((*source).to_owned(), key.map(str::to_owned))).collect();
+        map(&names, &said, &columns(), create)
+            .map_err(|refusals| refusals.into_iter().map(|refusal| (refusal.path.into_owned(), refusal.code)).collect())
+    }
+
+    fn existing(key: &str) -> Target {
+        Target::Existing(key.to_owned())
+    }
+
+    #[test]
+    fn keys_and_names_match_without_regard_to_case_and_spaces() {
+        assert_eq!(mapped(&["list price", "TOWN"], &[], false), Ok(vec![existing("ListPrice"), existing("City")]));
+        assert_eq!(mapped(&["list_price", "Beds"], &[], true), Ok(vec![existing("ListPrice"), Target::New]));
+        assert_eq!(mapped(&["Created At"], &[], true), Ok(vec![Target::New]), "read-only columns take nothing");
+    }
+
+    #[test]
+    fn what_the_person_says_goes_first() {
+        assert_eq!(mapped(&["City", "x"], &[("City", None), ("X", Some("City"))], false), Ok(vec![Target::Skip, existing("City")]));
+    }
+
+    #[test]
+    fn nothing_is_dropped_in_silence() {
+        assert_eq!(mapped(&["Beds/Baths"], &[], false), Err(vec![("/mapping/Beds~1Baths".to_owned(), "unmapped_column")]));
+        assert_eq!(
+            mapped(&["a", "b"], &[("a", Some("Nowhere")), ("b", Some("Made")), ("c", None)], true),
+            Err(vec![
+                ("/mapping/c".to_owned(), "unknown_source"),
+                ("/mapping/a".to_owned(), "unknown_column"),
+                ("/mapping/b".to_owned(), "read_only"),
+            ])
+        );
+        assert_eq!(mapped(&["city", "Town"], &[], true), Err(vec![("/mapping/Town".to_owned(), "duplicate_target")]));
+    }
+}

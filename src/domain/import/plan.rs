@@ -186,3 +186,67 @@ fn ambiguous_dates(name: &str) -> Refusal {
         format!("The dates of \"{name}\" can be read day first or month first; say which with `date_order`"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::dialect::LineEnd;
+    use super::super::infer::Survey;
+    use super::*;
+
+    const DIALECT: Dialect = Dialect { delimiter: b',', quote: Some(b'"'), line_end: LineEnd::Lf, start: 0 };
+
+    fn plan(names: &[&str], targets: Vec<Target>, row: &[&str], columns: &ColumnSet) -> Result<ImportPlan, Vec<Refusal>> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut survey = Survey::new(&names, &DIALECT, None);
+        survey.take(&csv::StringRecord::from(row.to_vec()));
+        let header = Header { names, record: 1, data_start: 10 };
+        ImportPlan::new(DIALECT, &header, targets, survey.finish(), 1, &Options::default(), columns)
+    }
+
+    fn list_with(ty: ColumnType) -> ColumnSet {
+        let id = ColumnSet::default().next_id().unwrap();
+        ColumnSet::new(vec![Column {
+            id,
+            key: "Sold".to_owned(),
+            name: "Sold".to_owned(),
+            ty,
+            options: Default::default(),
+            required: false,
+            default: None,
+            position: 0,
+            deleted: false,
+        }])
+    }
+
+    #[test]
+    fn a_plan_survives_being_stored() {
+        let plan = plan(
+            &["Price", "Sold", "Phone", "x"],
+            vec![Target::New, Target::Existing("Sold".to_owned()), Target::New, Target::Skip],
+            &["$5", "31/12/2026", "(415) 555-0132", ""],
+            &list_with(ColumnType::Date),
+        )
+        .unwrap();
+        assert_eq!(plan.columns[1].date_order, Some(DateOrder::Dmy));
+        let made: Vec<_> = plan.new_columns().map(|new| (new.ty, new.options.clone())).collect();
+        assert_eq!(made[0], (ColumnType::Currency, json!({"currency": "USD"})));
+        assert_eq!(made[1], (ColumnType::Phone, json!({"region": "US"})));
+        let stored = serde_json::to_value(&plan).unwrap();
+        assert_eq!(serde_json::from_value::<ImportPlan>(stored).unwrap(), plan);
+    }
+
+    #[test]
+    fn a_mapped_date_needs_to_be_read_in_one_way() {
+        let sold = || vec![Target::Existing("Sold".to_owned())];
+        let refusals = plan(&["Sold"], sold(), &["3/4/2026"], &list_with(ColumnType::Date)).unwrap_err();
+        assert_eq!((refusals[0].path.as_ref(), refusals[0].code), ("/date_order", "ambiguous_date_order"));
+        assert!(plan(&["Sold"], sold(), &["3/4/2026"], &list_with(ColumnType::Text)).is_ok());
+    }
+
+    #[test]
+    fn a_column_deleted_meanwhile_ends_the_job() {
+        let plan = plan(&["Sold"], vec![Target::Existing("Sold".to_owned())], &["x"], &list_with(ColumnType::Text)).unwrap();
+        assert_eq!(plan.bind(&list_with(ColumnType::Text)).unwrap().len(), 1);
+        assert_eq!(plan.bind(&ColumnSet::default()).unwrap_err().code, "unknown_column");
+    }
+}
