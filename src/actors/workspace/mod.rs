@@ -11,6 +11,7 @@ mod core;
 mod create;
 mod group;
 mod handle;
+mod import;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -57,6 +58,9 @@ pub(super) struct Workspace {
     /// `None` while the lane works.
     core: Option<Box<Core>>,
     queue: VecDeque<Job>,
+    /// Batches of imports: they take turns with what people do.
+    bulk: VecDeque<Job>,
+    bulk_was_last: bool,
     snapshot: watch::Sender<Arc<Snapshot>>,
     subscribers: HashMap<Uuid, Subscriber>,
     /// The members for whom the subscribers were looked at last.
@@ -98,6 +102,8 @@ impl Workspace {
             db,
             core: Some(Box::new(core)),
             queue: VecDeque::new(),
+            bulk: VecDeque::new(),
+            bulk_was_last: false,
             snapshot,
             subscribers: HashMap::new(),
             gate,
@@ -107,7 +113,7 @@ impl Workspace {
 
     /// Starts the next group, unless one is under way.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.bulk.is_empty() {
             return;
         }
         let Some(mut core) = self.core.take() else { return };
@@ -139,6 +145,12 @@ impl Workspace {
 
     /// Commands on items that queued together, or one other command alone.
     fn next_group(&mut self) -> Vec<Job> {
+        let bulk = self.queue.is_empty() || !self.bulk_was_last;
+        self.bulk_was_last = false;
+        if let Some(batch) = self.bulk.pop_front_if(|_| bulk) {
+            self.bulk_was_last = true;
+            return vec![batch];
+        }
         let mut group = Vec::new();
         let mut items = 0;
         while let Some(job) = self.queue.pop_front() {
@@ -212,7 +224,7 @@ impl Workspace {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.subscribers.retain(|_, subscriber| !subscriber.outbox.is_closed());
         self.beat();
-        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.core.is_some();
+        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.bulk.is_empty() && self.core.is_some();
         if !idle {
             self.idle_since = Instant::now();
         } else if self.idle_since.elapsed() >= IDLE_AFTER && self.gate.close_if_unused() {
@@ -242,6 +254,10 @@ async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
             Some(job) => admin::run(db, core, job).await,
             None => Done::default(),
         },
+        Some(Command::Import(_)) => match group.pop() {
+            Some(job) => import::run(db, core, job).await,
+            None => Done::default(),
+        },
         _ => group::run(db, core, group).await,
     }
 }
@@ -269,7 +285,10 @@ impl Handler<Submit> for Workspace {
     type Result = ();
 
     fn handle(&mut self, Submit(job): Submit, ctx: &mut Self::Context) {
-        self.queue.push_back(job);
+        match &job.request.command {
+            Command::Import(_) => self.bulk.push_back(job),
+            _ => self.queue.push_back(job),
+        }
         self.pump(ctx);
     }
 }
