@@ -13,6 +13,7 @@ use actix_web::{App, HttpMessage, HttpServer, web};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::actors::jobs::Jobs;
 use crate::actors::registry::Registry;
 use crate::auth::provider::ProviderConfig;
 use crate::auth::{BuiltInKeys, Provider, Verifier, VerifierConfig};
@@ -49,6 +50,7 @@ pub struct Application {
     address: SocketAddr,
     provider: Option<web::Data<Provider>>,
     registry: Arc<Registry>,
+    jobs: Arc<Jobs>,
     db: Db,
 }
 
@@ -81,7 +83,10 @@ impl Application {
             ..VerifierConfig::default()
         })?);
         let registry = Registry::new(db.clone(), THREADS);
+        let uploads = wiring.data_dir.join("uploads");
+        let jobs = Jobs::new(db.clone(), Arc::clone(&registry), uploads);
         let state = web::Data::new(AppState {
+            jobs: Arc::clone(&jobs),
             db: db.clone(),
             registry: Arc::clone(&registry),
             verifier: Arc::clone(&verifier),
@@ -91,7 +96,6 @@ impl Application {
                 trusted_proxy_hops: wiring.trusted_proxy_hops,
                 metrics_token: wiring.metrics_token,
                 cors_origins: wiring.cors_origins.clone(),
-                data_dir: wiring.data_dir,
                 https: wiring.public_url.scheme() == "https",
             },
             metrics: wiring.metrics,
@@ -128,7 +132,8 @@ impl Application {
         .shutdown_timeout(20)
         .listen(wiring.listener)?
         .run();
-        Ok(Application { server, address, provider, registry, db })
+        jobs.run();
+        Ok(Application { server, address, provider, registry, jobs, db })
     }
 
     /// Where it listens.
@@ -149,6 +154,7 @@ impl Application {
     /// Serves until it is stopped, then lets go of everything.
     pub async fn run(self) -> std::io::Result<()> {
         let served = self.server.await;
+        self.jobs.stop();
         self.registry.stop();
         self.db.close().await;
         served

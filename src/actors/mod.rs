@@ -2,6 +2,7 @@
 //! through handles with typed async methods; messages stay private to their actor.
 
 pub mod import;
+pub mod jobs;
 pub mod outbox;
 pub mod registry;
 pub mod workspace;

@@ -13,6 +13,7 @@ use utoipa::openapi::{
 };
 
 use super::routes::{BASE, Needs, Route, table};
+use super::jobs::JobOut;
 use super::{invites, items, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::{ErrorCode, FieldError};
@@ -96,6 +97,16 @@ struct Problem {
     current: Option<serde_json::Value>,
 }
 
+/// A cell because of which a row was not stored.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RowErrorOut {
+    row: u64,
+    column: Option<String>,
+    value: Option<String>,
+    code: String,
+    message: String,
+}
+
 macro_rules! pages {
     ($($name:ident of $item:ty;)*) => {
         $(
@@ -117,6 +128,8 @@ pages! {
     ItemsPage of ItemOut;
     HistoryPage of HistoryEntry;
     AuditPage of EventOut;
+    JobsPage of JobOut;
+    ErrorsPage of RowErrorOut;
 }
 
 /// `GET /openapi.json`.
@@ -193,6 +206,9 @@ fn components() -> utoipa::openapi::Components {
         .schema_from::<EventsPage>()
         .schema_from::<AuditPage>()
         .schema_from::<VerifyOut>()
+        .schema_from::<JobOut>()
+        .schema_from::<JobsPage>()
+        .schema_from::<ErrorsPage>()
         .schema_from::<Problem>()
         .build()
 }

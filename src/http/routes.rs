@@ -4,7 +4,9 @@
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
-use super::{columns, items, lists, log, me, members, openapi, workspaces, invites};
+use super::{
+    columns, imports, invites, items, jobs, lists, log, me, members, openapi, workspaces,
+};
 use crate::domain::roles::Action;
 
 /// Where the API stands.
@@ -105,6 +107,13 @@ pub fn table() -> Vec<Route> {
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(WriteItems), items::delete, "Put an item into the trash" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/restore" Member(WriteItems), items::restore, "Take an item out of the trash" => 200 "ItemOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/history" Member(Read), items::history, "Every change of an item, newest first" ["limit" "cursor"] => 200 "HistoryPage";
+
+        POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list; the body is the file (text/csv)" ["mode" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file; the body is the file (text/csv)" ["list_name" "mapping" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
+        GET "/workspaces/{workspace_id}/jobs" Member(Read), jobs::index, "Jobs, newest first" ["limit" "cursor"] => 200 "JobsPage";
+        GET "/workspaces/{workspace_id}/jobs/{job_id}" Member(Read), jobs::show, "How a job stands" => 200 "JobOut";
+        GET "/workspaces/{workspace_id}/jobs/{job_id}/errors" Member(Read), jobs::errors, "The rows that a job could not store" ["limit" "cursor" "format"] => 200 "ErrorsPage";
+        POST "/workspaces/{workspace_id}/jobs/{job_id}/cancel" Member(WriteItems), jobs::cancel, "End a job; what it has stored stays" => 200;
 
         GET "/workspaces/{workspace_id}/events" Member(Read), log::events, "The ordered change feed" ["after_seq" "limit"] => 200 "EventsPage";
         GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";

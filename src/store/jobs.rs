@@ -10,6 +10,7 @@ use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, Row};
 
+use super::{Db, StoreError};
 use crate::ids::{JobId, ListId, UserId, WorkspaceId};
 
 /// A job to be queued.
@@ -166,6 +167,17 @@ pub async fn claim(
     rows.iter()
         .map(|row| Ok((WorkspaceId(row.try_get("workspace_id")?), JobId(row.try_get("id")?))))
         .collect()
+}
+
+/// [`claim`] on a connection of its own: the one question that belongs to no workspace.
+pub async fn claim_due(
+    db: &Db,
+    owner: &str,
+    lease: Duration,
+    most: u16,
+) -> Result<Vec<(WorkspaceId, JobId)>, StoreError> {
+    let mut connection = db.pool().acquire().await?;
+    Ok(claim(&mut connection, owner, lease, most).await?)
 }
 
 /// A sign of life: the lease runs anew. False: the job is not this owner's any more, stop.

@@ -92,9 +92,9 @@ impl ImportHandle {
         self.stop.cancel();
     }
 
-    /// Waits for the end.
-    pub async fn ended(self) -> Ended {
-        self.ended.await.unwrap_or_else(|_| Ended::Interrupted(AppError::unavailable("The import's actor is gone")))
+    /// Waits for the end. Safe to drop and to call again until it has answered.
+    pub async fn wait(&mut self) -> Ended {
+        (&mut self.ended).await.unwrap_or_else(|_| Ended::Interrupted(AppError::unavailable("The import's actor is gone")))
     }
 }
 

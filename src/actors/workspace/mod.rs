@@ -12,6 +12,7 @@ mod create;
 mod group;
 mod handle;
 mod import;
+mod news;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -29,6 +30,7 @@ pub use command::{Answer, Command, Outcome, Remember, Reply, Request, Shape};
 pub use core::Snapshot;
 pub use create::{NewWorkspace, create};
 pub use handle::{Subscribed, WorkspaceHandle};
+pub use news::JobNews;
 
 use self::command::Job;
 use self::core::Core;
@@ -61,6 +63,7 @@ pub(super) struct Workspace {
     /// Batches of imports: they take turns with what people do.
     bulk: VecDeque<Job>,
     bulk_was_last: bool,
+    told: news::Throttle,
     snapshot: watch::Sender<Arc<Snapshot>>,
     subscribers: HashMap<Uuid, Subscriber>,
     /// The members for whom the subscribers were looked at last.
@@ -90,6 +93,10 @@ struct Subscribe {
 
 #[derive(Message)]
 #[rtype(result = "()")]
+struct Announce(JobNews);
+
+#[derive(Message)]
+#[rtype(result = "()")]
 struct Unsubscribe {
     session: Uuid,
 }
@@ -104,6 +111,7 @@ impl Workspace {
             queue: VecDeque::new(),
             bulk: VecDeque::new(),
             bulk_was_last: false,
+            told: news::Throttle::default(),
             snapshot,
             subscribers: HashMap::new(),
             gate,
@@ -304,6 +312,22 @@ impl Handler<Subscribe> for Workspace {
             Subscriber { user: subscribe.user, role, outbox: subscribe.outbox, heard_at: Instant::now() },
         );
         Some(Subscribed { seq: snapshot.seq, mark: snapshot.mark.clone(), role })
+    }
+}
+
+impl Handler<Announce> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, Announce(news): Announce, _: &mut Self::Context) {
+        if !self.told.is_due(&news) {
+            return;
+        }
+        let frame = news.frame(self.id, self.snapshot.borrow().seq);
+        for subscriber in self.subscribers.values() {
+            if news.is_for(subscriber.user, subscriber.role) {
+                subscriber.outbox.push(Outgoing::Frame(frame.clone()));
+            }
+        }
     }
 }
 
