@@ -29,7 +29,10 @@ pub struct BatchSize {
 
 impl Default for BatchSize {
     fn default() -> Self {
-        Self { rows: 1_000, bytes: 4 * 1024 * 1024 }
+        Self {
+            rows: 1_000,
+            bytes: 4 * 1024 * 1024,
+        }
     }
 }
 
@@ -101,7 +104,10 @@ impl Target {
         let mut bindings = plan.bind(columns)?;
         bindings.sort_by(|a, b| a.column.id.cmp(&b.column.id));
         let bound = |id| bindings.iter().any(|binding| binding.column.id == id);
-        let rest: Vec<_> = columns.iter().filter(|column| !bound(column.id) && !column.ty.is_read_only()).collect();
+        let rest: Vec<_> = columns
+            .iter()
+            .filter(|column| !bound(column.id) && !column.ty.is_read_only())
+            .collect();
         Ok(Self {
             job,
             list,
@@ -147,7 +153,10 @@ impl Batches {
         size: BatchSize,
         progress: JobProgress,
     ) -> Result<Self, ReadError> {
-        let from = Checkpoint { bytes: progress.checkpoint_bytes, record: progress.checkpoint_record };
+        let from = Checkpoint {
+            bytes: progress.checkpoint_bytes,
+            record: progress.checkpoint_record,
+        };
         Ok(Self {
             rows: Rows::open(path, plan.dialect, plan.columns.len(), from)?,
             target,
@@ -168,7 +177,9 @@ impl Batches {
         let mut errors = Vec::new();
         loop {
             let here = self.rows.checkpoint();
-            if here.record - self.progress.from_record >= self.size.rows || here.bytes - start >= self.size.bytes {
+            if here.record - self.progress.from_record >= self.size.rows
+                || here.bytes - start >= self.size.bytes
+            {
                 break;
             }
             let Some(record) = self.rows.next_row()? else {
@@ -200,7 +211,10 @@ impl Batches {
             list: self.target.list,
             schema_version: self.target.schema_version,
             rows,
-            progress: JobProgress { errors, ..self.progress.clone() },
+            progress: JobProgress {
+                errors,
+                ..self.progress.clone()
+            },
             last: self.done,
         }))
     }
@@ -215,7 +229,11 @@ fn read_row(record: &StringRecord, number: u64, target: &Target) -> Outcome {
     for binding in &target.bindings {
         let Binding { field, column, .. } = binding;
         let text = record.get(*field).unwrap_or_default();
-        let cell = if text.is_empty() { Ok(None) } else { column.parse_text(text, &binding.hints(&find_user)) };
+        let cell = if text.is_empty() {
+            Ok(None)
+        } else {
+            column.parse_text(text, &binding.hints(&find_user))
+        };
         match (cell, &column.default) {
             (Ok(Some(cell)), _) => {
                 filled = true;
@@ -224,7 +242,13 @@ fn read_row(record: &StringRecord, number: u64, target: &Target) -> Outcome {
             (Ok(None), Some(default)) => cells.push((column.id, default.clone())),
             (Ok(None), None) if column.required => missing.push(required(number, &column.key)),
             (Ok(None), None) => {}
-            (Err(error), _) => bad.push(row_error(number, &column.key, text, error.code, error.message)),
+            (Err(error), _) => bad.push(row_error(
+                number,
+                &column.key,
+                text,
+                error.code,
+                error.message,
+            )),
         }
     }
     if !filled && bad.is_empty() {
@@ -245,7 +269,13 @@ fn read_row(record: &StringRecord, number: u64, target: &Target) -> Outcome {
 }
 
 fn required(row: u64, key: &str) -> RowError {
-    row_error(row, key, "", "required", "This column must not be empty".to_owned())
+    row_error(
+        row,
+        key,
+        "",
+        "required",
+        "This column must not be empty".to_owned(),
+    )
 }
 
 fn row_error(row: u64, key: &str, value: &str, code: &str, message: String) -> RowError {

@@ -14,7 +14,9 @@ pub struct Keys {
 impl Keys {
     /// Starts with the keys that the list has.
     pub fn new<'a>(existing: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { taken: existing.into_iter().map(str::to_ascii_lowercase).collect() }
+        Self {
+            taken: existing.into_iter().map(str::to_ascii_lowercase).collect(),
+        }
     }
 
     /// A free key for a column of that name, the `position`-th of its file (from 1).
@@ -82,7 +84,10 @@ fn latin(char: char) -> String {
 
 /// At most `most` bytes of it, not ending in `_` (a suffix would make a `__` of it).
 fn shortened(key: &str, most: usize) -> String {
-    key.get(..most).unwrap_or(key).trim_end_matches('_').to_owned()
+    key.get(..most)
+        .unwrap_or(key)
+        .trim_end_matches('_')
+        .to_owned()
 }
 
 #[cfg(test)]
