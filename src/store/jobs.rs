@@ -116,7 +116,7 @@ pub async fn create(
     .bind(&job.params)
     .bind(job.file_name.as_deref())
     .bind(signed(job.file_size)?)
-    .bind(&job.sha256[..])
+    .bind(job.sha256.as_slice())
     .bind(signed(job.data_start)?)
     .execute(connection)
     .await

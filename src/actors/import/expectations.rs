@@ -12,10 +12,12 @@ use super::accept;
 use super::batch::{BatchSize, Batches};
 use super::faults::{columns_of, job};
 use super::reader::{Checkpoint, Rows};
-use crate::domain::cell::{Cell, Values};
-use crate::domain::columns::{ColumnSet, ColumnType};
+use crate::domain::cell::{Cell, ColumnId, Values};
+use crate::domain::columns::{Column, ColumnSet, ColumnType, Options as ColumnOptions};
+use crate::domain::import::mapping::Mapping;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::{ImportPlan, PlannedTarget};
+use crate::domain::template;
 use crate::error::AppError;
 
 const FOLDERS: [&str; 2] = ["messy-csv", "listings-sacramento"];
@@ -146,12 +148,7 @@ fn check_imported(name: &str, path: &Path, plan: &ImportPlan, expected: &Value) 
 }
 
 /// Nothing of the text is lost in the cell.
-fn assert_kept(
-    file: &str,
-    column: &crate::domain::columns::Column,
-    text: &str,
-    cell: Option<&Cell>,
-) {
+fn assert_kept(file: &str, column: &Column, text: &str, cell: Option<&Cell>) {
     let place = format!("{file}, {}: {text:?} became {cell:?}", column.key);
     match cell {
         None => assert!(
@@ -343,4 +340,62 @@ fn a_file_of_todays_list_maps_onto_its_columns() {
             .map(|column| column.key.as_str())
             .collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn sales_of_sacramento_go_into_the_lists_of_the_template() {
+    let path = fixtures().join("listings-sacramento/Sacramentorealestatetransactions.csv");
+    let template = template::real_estate();
+    let list = template
+        .iter()
+        .find(|list| list.name == "Properties")
+        .unwrap();
+    let columns: Vec<Column> = (0..)
+        .zip(&list.columns)
+        .map(|(number, column)| Column {
+            id: ColumnId::nth(number).unwrap(),
+            key: column.key.to_owned(),
+            name: column.name.to_owned(),
+            ty: column.ty,
+            options: ColumnOptions::from_json(column.ty, &column.options, None).unwrap(),
+            required: column.required,
+            default: None,
+            position: 0,
+            deleted: false,
+        })
+        .collect();
+    let said = [
+        ("street", "UnparsedAddress"),
+        ("zip", "PostalCode"),
+        ("beds", "BedroomsTotal"),
+        ("baths", "BathroomsTotalInteger"),
+        ("sq__ft", "LivingArea"),
+        ("price", "ListPrice"),
+    ];
+    let known = |key: &str| columns.iter().any(|column| column.key == key);
+    let mapping: Mapping = said
+        .iter()
+        .filter(|(_, key)| known(key))
+        .map(|(source, key)| ((*source).to_owned(), Some((*key).to_owned())))
+        .collect();
+    assert!(mapping.contains_key("price"), "{columns:?}");
+    let options = Options {
+        create_columns: true,
+        mapping,
+        ..Options::default()
+    };
+    let before = ColumnSet::new(columns.clone());
+    let plan = accept::plan(&path, &options, &before).unwrap();
+    let made = columns_of(&plan);
+    let after = made.iter().cloned().map(|column| Column {
+        id: ColumnId::nth(column.id.number() + 500).unwrap(),
+        ..column
+    });
+    let all = ColumnSet::new(columns.into_iter().chain(after).collect());
+    let job = job(&path, plan.clone(), &all);
+    let mut batches =
+        Batches::open(&path, &plan, job.target, BatchSize::default(), job.progress).unwrap();
+    let batch = batches.next_batch().unwrap().unwrap();
+    assert_eq!(batch.progress.errors, []);
+    assert_eq!((batch.progress.read, batch.progress.created), (985, 985));
 }

@@ -113,6 +113,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn every_key_is_well_formed_and_unique(names in proptest::collection::vec("\\PC{0,80}|[a_ 1]{0,90}", 1..40)) {
             let form = regex::Regex::new("^[A-Za-z][A-Za-z0-9_]{0,62}$").unwrap();
