@@ -19,11 +19,21 @@ const LEASE: Duration = Duration::from_secs(30);
 async fn pools() -> (PgPool, PgPool, PgConnection) {
     let connect = async |name: &str| {
         let url = std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
-        PgPoolOptions::new().max_connections(8).connect(&url).await.unwrap()
+        PgPoolOptions::new()
+            .max_connections(8)
+            .connect(&url)
+            .await
+            .unwrap()
     };
-    let (app, owner) = (connect("TEST_DATABASE_URL").await, connect("TEST_DATABASE_OWNER_URL").await);
+    let (app, owner) = (
+        connect("TEST_DATABASE_URL").await,
+        connect("TEST_DATABASE_OWNER_URL").await,
+    );
     let mut turn = owner.acquire().await.unwrap().detach();
-    sqlx::query("SELECT pg_advisory_lock(1)").execute(&mut turn).await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(1)")
+        .execute(&mut turn)
+        .await
+        .unwrap();
     (app, owner, turn)
 }
 
@@ -86,22 +96,48 @@ async fn claim(app: &PgPool, owner: &str) -> Vec<(WorkspaceId, JobId)> {
 async fn a_job_runs_from_the_queue_to_its_end() {
     let (app, owner, _turn) = pools().await;
     let (mine, other) = (workspace(&owner).await, workspace(&owner).await);
-    let queued: HashSet<_> = [queue(&app, mine).await, queue(&app, mine).await].into_iter().map(|job| (mine, job)).collect();
+    let queued: HashSet<_> = [queue(&app, mine).await, queue(&app, mine).await]
+        .into_iter()
+        .map(|job| (mine, job))
+        .collect();
 
     // Two workers at once: each job goes to one of them.
     let (a, b) = tokio::join!(claim(&app, "a"), claim(&app, "b"));
-    let claimed: Vec<_> = a.iter().chain(&b).filter(|(workspace, _)| *workspace == mine).copied().collect();
+    let claimed: Vec<_> = a
+        .iter()
+        .chain(&b)
+        .filter(|(workspace, _)| *workspace == mine)
+        .copied()
+        .collect();
     assert_eq!(claimed.len(), 2);
     assert_eq!(claimed.into_iter().collect::<HashSet<_>>(), queued);
 
     let (_, job) = *queued.iter().next().unwrap();
     let mut tx = begin(&app, mine).await;
     let stored = jobs::get(&mut tx, mine, job).await.unwrap().unwrap();
-    assert_eq!((stored.state.as_str(), stored.attempts, stored.checkpoint_bytes), ("running", 1, 10));
-    assert_eq!((stored.total_bytes, stored.sha256, stored.params), (100, Some(vec![7; 32]), json!({"rows": 3})));
+    assert_eq!(
+        (
+            stored.state.as_str(),
+            stored.attempts,
+            stored.checkpoint_bytes
+        ),
+        ("running", 1, 10)
+    );
+    assert_eq!(
+        (stored.total_bytes, stored.sha256, stored.params),
+        (100, Some(vec![7; 32]), json!({"rows": 3}))
+    );
     let leaseholder = stored.lease_owner.unwrap();
-    assert!(jobs::renew(&mut tx, mine, job, &leaseholder, LEASE).await.unwrap());
-    assert!(!jobs::renew(&mut tx, mine, job, "stranger", LEASE).await.unwrap());
+    assert!(
+        jobs::renew(&mut tx, mine, job, &leaseholder, LEASE)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !jobs::renew(&mut tx, mine, job, "stranger", LEASE)
+            .await
+            .unwrap()
+    );
     tx.commit().await.unwrap();
 
     // The other tenant sees nothing of it, even when it asks by name.
@@ -129,23 +165,71 @@ async fn a_job_runs_from_the_queue_to_its_end() {
         errors: vec![error.clone()],
     };
     let mut tx = begin(&app, mine).await;
-    assert!(jobs::advance(&mut tx, mine, job, &progress, false).await.unwrap());
-    assert!(!jobs::advance(&mut tx, mine, job, &progress, false).await.unwrap(), "the same batch again is stale");
-    let last = JobProgress { from_record: 4, read: 4, created: 2, checkpoint_record: 5, errors: Vec::new(), ..progress };
-    assert!(jobs::advance(&mut tx, mine, job, &last, true).await.unwrap());
+    assert!(
+        jobs::advance(&mut tx, mine, job, &progress, false)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !jobs::advance(&mut tx, mine, job, &progress, false)
+            .await
+            .unwrap(),
+        "the same batch again is stale"
+    );
+    let last = JobProgress {
+        from_record: 4,
+        read: 4,
+        created: 2,
+        checkpoint_record: 5,
+        errors: Vec::new(),
+        ..progress
+    };
+    assert!(
+        jobs::advance(&mut tx, mine, job, &last, true)
+            .await
+            .unwrap()
+    );
     tx.commit().await.unwrap();
 
     let mut tx = begin(&app, mine).await;
     let stored = jobs::get(&mut tx, mine, job).await.unwrap().unwrap();
-    assert_eq!((stored.state.as_str(), stored.counts.read, stored.counts.created), ("succeeded", 4, 2));
+    assert_eq!(
+        (
+            stored.state.as_str(),
+            stored.counts.read,
+            stored.counts.created
+        ),
+        ("succeeded", 4, 2)
+    );
     assert!(stored.finished_at.is_some() && stored.lease_owner.is_none());
-    assert_eq!(jobs::errors(&mut tx, mine, job, None, 10).await.unwrap(), [error]);
-    assert_eq!(jobs::errors(&mut tx, mine, job, Some((2, 0)), 10).await.unwrap(), []);
-    assert!(!jobs::cancel(&mut tx, mine, job).await.unwrap(), "it has ended");
-    assert!(!jobs::fail(&mut tx, mine, job, &json!({}), &[]).await.unwrap());
+    assert_eq!(
+        jobs::errors(&mut tx, mine, job, None, 10).await.unwrap(),
+        [error]
+    );
+    assert_eq!(
+        jobs::errors(&mut tx, mine, job, Some((2, 0)), 10)
+            .await
+            .unwrap(),
+        []
+    );
+    assert!(
+        !jobs::cancel(&mut tx, mine, job).await.unwrap(),
+        "it has ended"
+    );
+    assert!(
+        !jobs::fail(&mut tx, mine, job, &json!({}), &[])
+            .await
+            .unwrap()
+    );
     let page: Vec<_> = jobs::page(&mut tx, mine, None, 10).await.unwrap();
     assert!(page.windows(2).all(|pair| pair[0].id > pair[1].id) && page.len() == 2);
-    assert_eq!(jobs::page(&mut tx, mine, Some(page[0].id), 10).await.unwrap().len(), 1);
+    assert_eq!(
+        jobs::page(&mut tx, mine, Some(page[0].id), 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -161,19 +245,49 @@ async fn a_dead_workers_job_is_taken_over_and_its_late_batch_is_stale() {
     tx.commit().await.unwrap();
     assert!(claim(&app, "dead").await.contains(&(mine, job)));
     let mut tx = begin(&app, mine).await;
-    assert!(jobs::renew(&mut tx, mine, job, "dead", Duration::ZERO).await.unwrap());
+    assert!(
+        jobs::renew(&mut tx, mine, job, "dead", Duration::ZERO)
+            .await
+            .unwrap()
+    );
     tx.commit().await.unwrap();
     let mut connection = app.acquire().await.unwrap();
-    let taken = jobs::claim(&mut connection, "heir", LEASE, 100).await.unwrap();
+    let taken = jobs::claim(&mut connection, "heir", LEASE, 100)
+        .await
+        .unwrap();
     assert!(taken.contains(&(mine, job)));
 
-    let batch = |from, to| JobProgress { from_record: from, read: to, created: to, checkpoint_record: to, ..JobProgress::default() };
+    let batch = |from, to| JobProgress {
+        from_record: from,
+        read: to,
+        created: to,
+        checkpoint_record: to,
+        ..JobProgress::default()
+    };
     let mut tx = begin(&app, mine).await;
-    assert!(jobs::advance(&mut tx, mine, job, &batch(0, 5), false).await.unwrap(), "the heir");
-    assert!(!jobs::advance(&mut tx, mine, job, &batch(0, 5), false).await.unwrap(), "the dead one, late");
+    assert!(
+        jobs::advance(&mut tx, mine, job, &batch(0, 5), false)
+            .await
+            .unwrap(),
+        "the heir"
+    );
+    assert!(
+        !jobs::advance(&mut tx, mine, job, &batch(0, 5), false)
+            .await
+            .unwrap(),
+        "the dead one, late"
+    );
     assert!(jobs::cancel(&mut tx, mine, job).await.unwrap());
-    assert!(!jobs::advance(&mut tx, mine, job, &batch(5, 9), false).await.unwrap(), "a cancelled job commits nothing");
-    let refused = sqlx::query("UPDATE estatebase.jobs SET read = 99 WHERE id = $1").bind(job.uuid()).execute(&mut *tx).await;
+    assert!(
+        !jobs::advance(&mut tx, mine, job, &batch(5, 9), false)
+            .await
+            .unwrap(),
+        "a cancelled job commits nothing"
+    );
+    let refused = sqlx::query("UPDATE estatebase.jobs SET read = 99 WHERE id = $1")
+        .bind(job.uuid())
+        .execute(&mut *tx)
+        .await;
     assert!(refused.is_err(), "counts that do not add up");
 }
 
@@ -184,6 +298,17 @@ async fn the_app_may_not_forget_who_it_asks_for() {
     let mine = workspace(&owner).await;
     let job = queue(&app, mine).await;
     let mut connection = app.acquire().await.unwrap();
-    assert!(jobs::get(&mut connection, mine, job).await.unwrap().is_none(), "no context, no rows");
-    assert!(sqlx::query("DELETE FROM estatebase.jobs").execute(&mut *connection).await.is_err());
+    assert!(
+        jobs::get(&mut connection, mine, job)
+            .await
+            .unwrap()
+            .is_none(),
+        "no context, no rows"
+    );
+    assert!(
+        sqlx::query("DELETE FROM estatebase.jobs")
+            .execute(&mut *connection)
+            .await
+            .is_err()
+    );
 }

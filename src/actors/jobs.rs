@@ -116,7 +116,8 @@ impl Jobs {
         let stop = CancellationToken::new();
         let beat = actix::spawn(beat(self.db.clone(), workspace, id, self.owner.clone(), stop.clone()));
         let (db, registry, uploads) = (self.db.clone(), Arc::clone(&self.registry), self.uploads.clone());
-        let load = async move || load(&db, &registry, &uploads, workspace, id).await;
+        let owner = self.owner.clone();
+        let load = async move || load(&db, &registry, &uploads, workspace, id, &owner).await;
         let sink = LaneSink { db: self.db.clone(), registry: Arc::clone(&self.registry), workspace, job: id };
         let mut running = start(load, sink, Patience::default());
         let ended = tokio::select! {
@@ -135,7 +136,9 @@ impl Jobs {
         let job = find(&self.db, workspace, id).await?;
         match ended {
             Ended::Succeeded(_) => {}
-            Ended::Stopped if job.state == "cancelled" => {}
+            Ended::Over | Ended::Stopped if job.finished_at.is_some() => {}
+            // Its lease is somebody else's: so is its end.
+            Ended::Over => return Ok(()),
             Ended::Stopped => return self.give_back(workspace, id).await,
             Ended::Interrupted(error) => {
                 tracing::warn!(%error, job = %id, "an import rests until it is claimed again");
@@ -193,8 +196,12 @@ async fn load(
     uploads: &std::path::Path,
     workspace: WorkspaceId,
     id: JobId,
-) -> Result<ImportJob, AppError> {
+    owner: &str,
+) -> Result<Option<ImportJob>, AppError> {
     let job = find(db, workspace, id).await?;
+    if job.state != "running" || job.lease_owner.as_deref() != Some(owner) {
+        return Ok(None);
+    }
     let plan: ImportPlan = serde_json::from_value(job.params.clone()).map_err(AppError::internal)?;
     let handle = registry.open(workspace).await?;
     let snapshot = handle.snapshot();
@@ -209,7 +216,7 @@ async fn load(
     }
     let version = u64::try_from(snapshot.schema_version).unwrap_or(0);
     let target = Target::new(id, list.id, version, &plan, &list.columns, Arc::new(people))?;
-    Ok(ImportJob {
+    Ok(Some(ImportJob {
         path: path_of(uploads, id),
         plan,
         target,
@@ -224,7 +231,7 @@ async fn load(
             checkpoint_record: job.checkpoint_record,
             errors: Vec::new(),
         },
-    })
+    }))
 }
 
 async fn find(db: &Db, workspace: WorkspaceId, id: JobId) -> Result<Job, AppError> {

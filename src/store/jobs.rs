@@ -98,7 +98,11 @@ pub struct RowError {
 }
 
 /// Puts a job into the queue.
-pub async fn create(connection: &mut PgConnection, workspace: WorkspaceId, job: &NewJob) -> Result<(), sqlx::Error> {
+pub async fn create(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    job: &NewJob,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO estatebase.jobs
              (workspace_id, id, kind, list_id, created_by, params, file_name, file_size, sha256,
@@ -113,7 +117,7 @@ pub async fn create(connection: &mut PgConnection, workspace: WorkspaceId, job: 
     .bind(&job.params)
     .bind(job.file_name.as_deref())
     .bind(signed(job.file_size)?)
-    .bind(&job.sha256[..])
+    .bind(job.sha256.as_slice())
     .bind(signed(job.data_start)?)
     .execute(connection)
     .await
@@ -121,7 +125,11 @@ pub async fn create(connection: &mut PgConnection, workspace: WorkspaceId, job: 
 }
 
 /// One job.
-pub async fn get(connection: &mut PgConnection, workspace: WorkspaceId, job: JobId) -> Result<Option<Job>, sqlx::Error> {
+pub async fn get(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    job: JobId,
+) -> Result<Option<Job>, sqlx::Error> {
     let row = sqlx::query("SELECT * FROM estatebase.jobs WHERE workspace_id = $1 AND id = $2")
         .bind(workspace.uuid())
         .bind(job.uuid())
@@ -165,7 +173,12 @@ pub async fn claim(
         .fetch_all(connection)
         .await?;
     rows.iter()
-        .map(|row| Ok((WorkspaceId(row.try_get("workspace_id")?), JobId(row.try_get("id")?))))
+        .map(|row| {
+            Ok((
+                WorkspaceId(row.try_get("workspace_id")?),
+                JobId(row.try_get("id")?),
+            ))
+        })
         .collect()
 }
 
@@ -287,7 +300,11 @@ pub async fn fail(
 
 /// Ends a job that nobody wants any more; a running one commits no further batch. False: it has
 /// ended already.
-pub async fn cancel(connection: &mut PgConnection, workspace: WorkspaceId, job: JobId) -> Result<bool, sqlx::Error> {
+pub async fn cancel(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    job: JobId,
+) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE estatebase.jobs
          SET state = 'cancelled', finished_at = clock_timestamp(), lease_owner = NULL, lease_until = NULL
@@ -336,9 +353,18 @@ async fn insert_errors(
     if errors.is_empty() {
         return Ok(());
     }
-    let rows = errors.iter().map(|error| signed(error.row)).collect::<Result<Vec<i64>, _>>()?;
-    let ordinals: Vec<i32> = errors.iter().map(|error| i32::try_from(error.ordinal).unwrap_or(i32::MAX)).collect();
-    let keys: Vec<Option<&str>> = errors.iter().map(|error| error.column_key.as_deref()).collect();
+    let rows = errors
+        .iter()
+        .map(|error| signed(error.row))
+        .collect::<Result<Vec<i64>, _>>()?;
+    let ordinals: Vec<i32> = errors
+        .iter()
+        .map(|error| i32::try_from(error.ordinal).unwrap_or(i32::MAX))
+        .collect();
+    let keys: Vec<Option<&str>> = errors
+        .iter()
+        .map(|error| error.column_key.as_deref())
+        .collect();
     let values: Vec<Option<&str>> = errors.iter().map(|error| error.value.as_deref()).collect();
     let codes: Vec<&str> = errors.iter().map(|error| error.code.as_str()).collect();
     let messages: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
@@ -404,7 +430,10 @@ fn read_error(row: &PgRow) -> Result<RowError, sqlx::Error> {
 
 fn unsigned(row: &PgRow, name: &str) -> Result<u64, sqlx::Error> {
     let value: i64 = row.try_get(name)?;
-    u64::try_from(value).map_err(|error| sqlx::Error::ColumnDecode { index: name.to_owned(), source: Box::new(error) })
+    u64::try_from(value).map_err(|error| sqlx::Error::ColumnDecode {
+        index: name.to_owned(),
+        source: Box::new(error),
+    })
 }
 
 fn signed(value: u64) -> Result<i64, sqlx::Error> {

@@ -15,11 +15,11 @@ use tokio::task::spawn_blocking;
 use super::reader::{Checkpoint, Rows};
 use super::refused;
 use crate::domain::columns::ColumnSet;
+use crate::domain::import::dialect::Dialect;
+use crate::domain::import::header::Header;
 use crate::domain::import::infer::Survey;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::ImportPlan;
-use crate::domain::import::dialect::Dialect;
-use crate::domain::import::header::Header;
 use crate::domain::import::{SAMPLE_BYTES, dialect, header, mapping};
 use crate::error::AppError;
 use crate::ids::JobId;
@@ -74,9 +74,13 @@ pub async fn receive<E>(
     let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
     while let Some(bytes) = stream.next().await {
         let bytes = bytes.map_err(|_| AppError::malformed("The upload broke off"))?;
-        let room = limit.saturating_sub(writer.size).saturating_sub(length(&chunk));
+        let room = limit
+            .saturating_sub(writer.size)
+            .saturating_sub(length(&chunk));
         if length(&bytes) > room {
-            return Err(AppError::too_large(format!("A file may have {limit} bytes")));
+            return Err(AppError::too_large(format!(
+                "A file may have {limit} bytes"
+            )));
         }
         chunk.extend_from_slice(&bytes);
         if chunk.len() >= CHUNK_BYTES {
@@ -90,7 +94,11 @@ pub async fn receive<E>(
 
 /// Finds out how the file is written, reads all of it, and plans the import into a list with these
 /// columns. Refuses whatever a person should decide about: see `domain::import`.
-pub async fn inspect(path: PathBuf, options: Options, columns: ColumnSet) -> Result<ImportPlan, AppError> {
+pub async fn inspect(
+    path: PathBuf,
+    options: Options,
+    columns: ColumnSet,
+) -> Result<ImportPlan, AppError> {
     blocking(move || plan(&path, &options, &columns)).await
 }
 
@@ -99,14 +107,37 @@ pub fn plan(path: &Path, options: &Options, columns: &ColumnSet) -> Result<Impor
     let (sample, whole) = read_sample(path).map_err(failed)?;
     let dialect = dialect::detect(&sample, whole, options.delimiter)?;
     let header = header::read(&sample, whole, &dialect, options.header_row)?;
-    let targets = mapping::map(&header.names, &options.mapping, columns, options.create_columns).map_err(refused)?;
+    let targets = mapping::map(
+        &header.names,
+        &options.mapping,
+        columns,
+        options.create_columns,
+    )
+    .map_err(refused)?;
     let survey = survey(path, dialect, &header, options)?;
     let rows = survey.rows();
-    ImportPlan::new(dialect, &header, targets, survey.finish(), rows, options, columns).map_err(refused)
+    ImportPlan::new(
+        dialect,
+        &header,
+        targets,
+        survey.finish(),
+        rows,
+        options,
+        columns,
+    )
+    .map_err(refused)
 }
 
-fn survey(path: &Path, dialect: Dialect, header: &Header, options: &Options) -> Result<Survey, AppError> {
-    let from = Checkpoint { bytes: header.data_start, record: 0 };
+fn survey(
+    path: &Path,
+    dialect: Dialect,
+    header: &Header,
+    options: &Options,
+) -> Result<Survey, AppError> {
+    let from = Checkpoint {
+        bytes: header.data_start,
+        record: 0,
+    };
     let mut rows = Rows::open(path, dialect, header.names.len(), from).map_err(failed)?;
     let mut survey = Survey::new(&header.names, &dialect, options.date_order);
     while let Some(record) = rows.next_row()? {
@@ -119,7 +150,9 @@ fn survey(path: &Path, dialect: Dialect, header: &Header, options: &Options) -> 
 fn read_sample(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     let mut file = File::open(path)?;
     let mut sample = Vec::new();
-    Read::by_ref(&mut file).take(u64::try_from(SAMPLE_BYTES).unwrap_or(u64::MAX)).read_to_end(&mut sample)?;
+    Read::by_ref(&mut file)
+        .take(u64::try_from(SAMPLE_BYTES).unwrap_or(u64::MAX))
+        .read_to_end(&mut sample)?;
     let whole = file.read(&mut [0])? == 0;
     Ok((sample, whole))
 }
@@ -139,7 +172,12 @@ impl Writer {
         }
         let file = File::create_new(&path).map_err(failed)?;
         let path = TempPath::try_from_path(path).map_err(failed)?;
-        Ok(Self { file, path, hash: Sha256::new(), size: 0 })
+        Ok(Self {
+            file,
+            path,
+            hash: Sha256::new(),
+            size: 0,
+        })
     }
 
     fn write(mut self, bytes: &[u8]) -> Result<Self, AppError> {
@@ -153,9 +191,15 @@ impl Writer {
     fn finish(self) -> Result<Upload, AppError> {
         self.file.sync_all().map_err(failed)?;
         if let Some(folder) = self.path.parent() {
-            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(failed)?;
         }
-        Ok(Upload { path: self.path, size: self.size, sha256: self.hash.finalize().into() })
+        Ok(Upload {
+            path: self.path,
+            size: self.size,
+            sha256: self.hash.finalize().into(),
+        })
     }
 }
 
@@ -189,7 +233,12 @@ mod tests {
     use super::*;
 
     fn parts(parts: &[&'static [u8]]) -> impl Stream<Item = Result<Bytes, &'static str>> {
-        stream::iter(parts.iter().map(|part| Ok(Bytes::from_static(part))).collect::<Vec<_>>())
+        stream::iter(
+            parts
+                .iter()
+                .map(|part| Ok(Bytes::from_static(part)))
+                .collect::<Vec<_>>(),
+        )
     }
 
     fn files(folder: &Path) -> usize {
@@ -200,10 +249,20 @@ mod tests {
     async fn an_upload_is_on_disk_as_it_was_sent() {
         let folder = tempfile::tempdir().unwrap();
         let job = JobId(Uuid::now_v7());
-        let upload = receive(parts(&[b"a,b\n", b"1,2\n"]), folder.path(), job, 8).await.unwrap();
-        assert_eq!((upload.size, upload.sha256), (8, Sha256::digest(b"a,b\n1,2\n").into()));
-        let options = Options { create_columns: true, ..Options::default() };
-        let plan = inspect(upload.path().to_owned(), options, ColumnSet::default()).await.unwrap();
+        let upload = receive(parts(&[b"a,b\n", b"1,2\n"]), folder.path(), job, 8)
+            .await
+            .unwrap();
+        assert_eq!(
+            (upload.size, upload.sha256),
+            (8, Sha256::digest(b"a,b\n1,2\n").into())
+        );
+        let options = Options {
+            create_columns: true,
+            ..Options::default()
+        };
+        let plan = inspect(upload.path().to_owned(), options, ColumnSet::default())
+            .await
+            .unwrap();
         assert_eq!((plan.rows, plan.new_columns().count()), (1, 2));
         let path = upload.keep().unwrap();
         assert_eq!(path, path_of(folder.path(), job));
@@ -217,12 +276,29 @@ mod tests {
     async fn nothing_is_left_of_an_upload_that_is_not_taken() {
         let folder = tempfile::tempdir().unwrap();
         let job = JobId(Uuid::now_v7());
-        let large = receive(parts(&[b"a,b\n", b"1,2\n!"]), folder.path(), job, 8).await.unwrap_err();
+        let large = receive(parts(&[b"a,b\n", b"1,2\n!"]), folder.path(), job, 8)
+            .await
+            .unwrap_err();
         assert_eq!(large.code.status(), 413);
         let broken = stream::iter([Ok(Bytes::from_static(b"a,b\n")), Err("gone")]);
-        assert_eq!(receive(broken, folder.path(), job, 100).await.unwrap_err().code.status(), 400);
-        let refused = receive(parts(&[b"1,2\n"]), folder.path(), job, 100).await.unwrap();
-        let error = inspect(refused.path().to_owned(), Options::default(), ColumnSet::default()).await.unwrap_err();
+        assert_eq!(
+            receive(broken, folder.path(), job, 100)
+                .await
+                .unwrap_err()
+                .code
+                .status(),
+            400
+        );
+        let refused = receive(parts(&[b"1,2\n"]), folder.path(), job, 100)
+            .await
+            .unwrap();
+        let error = inspect(
+            refused.path().to_owned(),
+            Options::default(),
+            ColumnSet::default(),
+        )
+        .await
+        .unwrap_err();
         assert_eq!(error.fields[0].code, "no_header");
         drop(refused);
         assert_eq!(files(folder.path()), 0);

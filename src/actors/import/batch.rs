@@ -29,7 +29,10 @@ pub struct BatchSize {
 
 impl Default for BatchSize {
     fn default() -> Self {
-        Self { rows: 1_000, bytes: 4 * 1024 * 1024 }
+        Self {
+            rows: 1_000,
+            bytes: 4 * 1024 * 1024,
+        }
     }
 }
 
@@ -101,7 +104,10 @@ impl Target {
         let mut bindings = plan.bind(columns)?;
         bindings.sort_by(|a, b| a.column.id.cmp(&b.column.id));
         let bound = |id| bindings.iter().any(|binding| binding.column.id == id);
-        let rest: Vec<_> = columns.iter().filter(|column| !bound(column.id) && !column.ty.is_read_only()).collect();
+        let rest: Vec<_> = columns
+            .iter()
+            .filter(|column| !bound(column.id) && !column.ty.is_read_only())
+            .collect();
         Ok(Self {
             job,
             list,
@@ -147,7 +153,10 @@ impl Batches {
         size: BatchSize,
         progress: JobProgress,
     ) -> Result<Self, ReadError> {
-        let from = Checkpoint { bytes: progress.checkpoint_bytes, record: progress.checkpoint_record };
+        let from = Checkpoint {
+            bytes: progress.checkpoint_bytes,
+            record: progress.checkpoint_record,
+        };
         Ok(Self {
             rows: Rows::open(path, plan.dialect, plan.columns.len(), from)?,
             target,
@@ -168,7 +177,9 @@ impl Batches {
         let mut errors = Vec::new();
         loop {
             let here = self.rows.checkpoint();
-            if here.record - self.progress.from_record >= self.size.rows || here.bytes - start >= self.size.bytes {
+            if here.record - self.progress.from_record >= self.size.rows
+                || here.bytes - start >= self.size.bytes
+            {
                 break;
             }
             let Some(record) = self.rows.next_row()? else {
@@ -200,7 +211,10 @@ impl Batches {
             list: self.target.list,
             schema_version: self.target.schema_version,
             rows,
-            progress: JobProgress { errors, ..self.progress.clone() },
+            progress: JobProgress {
+                errors,
+                ..self.progress.clone()
+            },
             last: self.done,
         }))
     }
@@ -215,7 +229,11 @@ fn read_row(record: &StringRecord, number: u64, target: &Target) -> Outcome {
     for binding in &target.bindings {
         let Binding { field, column, .. } = binding;
         let text = record.get(*field).unwrap_or_default();
-        let cell = if text.is_empty() { Ok(None) } else { column.parse_text(text, &binding.hints(&find_user)) };
+        let cell = if text.is_empty() {
+            Ok(None)
+        } else {
+            column.parse_text(text, &binding.hints(&find_user))
+        };
         match (cell, &column.default) {
             (Ok(Some(cell)), _) => {
                 filled = true;
@@ -224,7 +242,13 @@ fn read_row(record: &StringRecord, number: u64, target: &Target) -> Outcome {
             (Ok(None), Some(default)) => cells.push((column.id, default.clone())),
             (Ok(None), None) if column.required => missing.push(required(number, &column.key)),
             (Ok(None), None) => {}
-            (Err(error), _) => bad.push(row_error(number, &column.key, text, error.code, error.message)),
+            (Err(error), _) => bad.push(row_error(
+                number,
+                &column.key,
+                text,
+                error.code,
+                error.message,
+            )),
         }
     }
     if !filled && bad.is_empty() {
@@ -245,7 +269,13 @@ fn read_row(record: &StringRecord, number: u64, target: &Target) -> Outcome {
 }
 
 fn required(row: u64, key: &str) -> RowError {
-    row_error(row, key, "", "required", "This column must not be empty".to_owned())
+    row_error(
+        row,
+        key,
+        "",
+        "required",
+        "This column must not be empty".to_owned(),
+    )
 }
 
 fn row_error(row: u64, key: &str, value: &str, code: &str, message: String) -> RowError {
@@ -256,5 +286,190 @@ fn row_error(row: u64, key: &str, value: &str, code: &str, message: String) -> R
         value: (!value.is_empty()).then(|| value.chars().take(REPORTED_CHARS).collect()),
         code: code.to_owned(),
         message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::cell::{Cell, ColumnId};
+    use crate::domain::columns::{Column, ColumnType, Options};
+    use crate::domain::import::dialect::{Dialect, LineEnd};
+    use crate::domain::import::options::OnError;
+    use crate::domain::import::plan::{PlannedColumn, PlannedTarget};
+
+    const AGENT: UserId = UserId(Uuid::from_u128(7));
+
+    fn column(number: u32, key: &str, ty: ColumnType) -> Column {
+        Column {
+            id: ColumnId::nth(number).unwrap(),
+            key: key.to_owned(),
+            name: key.to_owned(),
+            ty,
+            options: Options::default(),
+            required: false,
+            default: None,
+            position: 0,
+            deleted: false,
+        }
+    }
+
+    /// Batches of a file of `price,agent,note` into a list with two columns more.
+    fn batches(text: &str, more: [Column; 2], size: BatchSize) -> Vec<ImportBatch> {
+        let keys = ["price", "agent", "note"];
+        let types = [ColumnType::Number, ColumnType::User, ColumnType::Text];
+        let mut columns: Vec<Column> = (0..)
+            .zip(keys)
+            .zip(types)
+            .map(|((number, key), ty)| column(number, key, ty))
+            .collect();
+        columns[2].required = true;
+        columns.extend(more);
+        let columns = ColumnSet::new(columns);
+        let planned = keys.map(|key| PlannedColumn {
+            source: key.to_owned(),
+            target: PlannedTarget::Existing {
+                key: key.to_owned(),
+            },
+            date_order: None,
+            decimal_comma: false,
+        });
+        let plan = ImportPlan {
+            dialect: Dialect {
+                delimiter: b',',
+                quote: Some(b'"'),
+                line_end: LineEnd::Lf,
+                start: 0,
+            },
+            header_record: 0,
+            data_start: 0,
+            rows: 0,
+            columns: planned.to_vec(),
+            on_error: OnError::Skip,
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let people = Arc::new(HashMap::from([("ann@example.com".to_owned(), AGENT)]));
+        let id = Uuid::now_v7();
+        let target = Target::new(JobId(id), ListId(id), 3, &plan, &columns, people).unwrap();
+        let mut batches =
+            Batches::open(file.path(), &plan, target, size, JobProgress::default()).unwrap();
+        std::iter::from_fn(|| batches.next_batch().unwrap()).collect()
+    }
+
+    fn spare() -> [Column; 2] {
+        [
+            column(3, "state", ColumnType::Text),
+            column(4, "made", ColumnType::CreatedAt),
+        ]
+    }
+
+    #[test]
+    fn rows_become_items_or_are_reported_cell_by_cell() {
+        let mut more = spare();
+        more[0].default = Some(Cell::Text("CA".to_owned()));
+        let text = format!(
+            "\"$1,5\",Ann@Example.com,x\n5,,\n,,\ncheap,nobody,{}\n",
+            "é".repeat(300)
+        );
+        let batches = batches(&text, more, BatchSize::default());
+        let [batch] = &batches[..] else {
+            panic!("{batches:?}")
+        };
+        let values: Vec<_> = batch
+            .rows
+            .iter()
+            .map(|(_, values)| values.values().cloned().collect::<Vec<_>>())
+            .collect();
+        assert_eq!(
+            values,
+            Vec::<Vec<Cell>>::new(),
+            "$ is no part of a plain number"
+        );
+        let errors: Vec<_> = batch
+            .progress
+            .errors
+            .iter()
+            .map(|error| {
+                (
+                    error.row,
+                    error.ordinal,
+                    error.column_key.as_deref().unwrap(),
+                    error.code.as_str(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            errors,
+            [
+                (1, 0, "price", "not_a_number"),
+                (2, 0, "note", "required"),
+                (4, 0, "price", "not_a_number"),
+                (4, 1, "agent", "not_a_member"),
+            ]
+        );
+        let progress = &batch.progress;
+        assert_eq!(
+            (
+                progress.read,
+                progress.created,
+                progress.failed,
+                progress.skipped
+            ),
+            (4, 0, 3, 1)
+        );
+        assert!(batch.last);
+    }
+
+    #[test]
+    fn what_the_file_lacks_comes_from_the_columns_defaults() {
+        let mut more = spare();
+        more[0].default = Some(Cell::Text("CA".to_owned()));
+        let batches = batches("5,ann@example.com, x \n", more, BatchSize::default());
+        let values: Vec<Cell> = batches[0].rows[0].1.values().cloned().collect();
+        assert_eq!(
+            values,
+            [
+                Cell::Number(Decimal::from(5)),
+                Cell::Users(vec![AGENT]),
+                Cell::Text(" x ".to_owned()),
+                Cell::Text("CA".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_required_column_that_the_file_lacks_fails_every_row() {
+        let mut more = spare();
+        more[0].required = true;
+        let batches = batches("5,,x\n6,,y\n", more, BatchSize::default());
+        let keys: Vec<_> = batches[0]
+            .progress
+            .errors
+            .iter()
+            .map(|error| error.column_key.as_deref())
+            .collect();
+        assert_eq!(keys, [Some("state"), Some("state")]);
+    }
+
+    #[test]
+    fn a_batch_ends_by_rows_or_by_bytes() {
+        let text = "5,,x\n".repeat(10);
+        let sizes = |rows, bytes| -> Vec<usize> {
+            batches(&text, spare(), BatchSize { rows, bytes })
+                .iter()
+                .map(|batch| batch.rows.len())
+                .collect()
+        };
+        assert_eq!(sizes(4, 1000), [4, 4, 2]);
+        assert_eq!(
+            sizes(5, 1000),
+            [5, 5, 0],
+            "the end is only seen after the last row"
+        );
+        assert_eq!(sizes(1000, 15), [3, 3, 3, 1]);
     }
 }

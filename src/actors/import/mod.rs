@@ -42,7 +42,10 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { attempts: 5, pause: Duration::from_millis(200) }
+        Self {
+            attempts: 5,
+            pause: Duration::from_millis(200),
+        }
     }
 }
 
@@ -61,9 +64,18 @@ pub struct ImportJob {
 impl ImportJob {
     /// At the job's progress, opened on the blocking pool.
     async fn open(&self) -> Result<Batches, Ended> {
-        let ImportJob { path, plan, target, size, progress } = self.clone();
-        let opened = spawn_blocking(move || Batches::open(&path, &plan, target, size, progress)).await;
-        opened.map_err(|_| Ended::Interrupted(panicked()))?.map_err(|error| judge(error.into()))
+        let ImportJob {
+            path,
+            plan,
+            target,
+            size,
+            progress,
+        } = self.clone();
+        let opened =
+            spawn_blocking(move || Batches::open(&path, &plan, target, size, progress)).await;
+        opened
+            .map_err(|_| Ended::Interrupted(panicked()))?
+            .map_err(|error| judge(error.into()))
     }
 }
 
@@ -74,6 +86,9 @@ pub enum Ended {
     Succeeded(JobProgress),
     /// It can't be done, now or later; what is committed stays.
     Failed(AppError, Vec<RowError>),
+    /// Its stored state says that it does not run any more: it ended before (and the answer was
+    /// lost), was cancelled, or belongs to another worker.
+    Over,
     /// Asked to stop; it can go on from its checkpoint at any time.
     Stopped,
     /// Given up for now, after several attempts; it can go on from its checkpoint.
@@ -99,15 +114,20 @@ impl ImportHandle {
 }
 
 /// Starts the actor of a job on the current arbiter. `load` reads the job as it is stored, now and
-/// after each interruption.
+/// after each interruption; None: it does not run any more, or not here.
 pub fn start<L, S>(load: L, sink: S, patience: Patience) -> ImportHandle
 where
-    L: AsyncFn() -> Result<ImportJob, AppError> + Unpin + 'static,
+    L: AsyncFn() -> Result<Option<ImportJob>, AppError> + Unpin + 'static,
     S: BatchSink + Unpin,
 {
     let stop = CancellationToken::new();
     let (send, ended) = oneshot::channel();
-    ImportActor { work: Some((load, sink, send)), patience, stop: stop.clone() }.start();
+    ImportActor {
+        work: Some((load, sink, send)),
+        patience,
+        stop: stop.clone(),
+    }
+    .start();
     ImportHandle { stop, ended }
 }
 
@@ -119,13 +139,15 @@ struct ImportActor<L, S> {
 
 impl<L, S> Actor for ImportActor<L, S>
 where
-    L: AsyncFn() -> Result<ImportJob, AppError> + Unpin + 'static,
+    L: AsyncFn() -> Result<Option<ImportJob>, AppError> + Unpin + 'static,
     S: BatchSink + Unpin,
 {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let Some((load, sink, send)) = self.work.take() else { return };
+        let Some((load, sink, send)) = self.work.take() else {
+            return;
+        };
         let (stop, patience) = (self.stop.clone(), self.patience);
         let work = async move { supervise(&load, &sink, &stop, patience).await };
         context.spawn(work.into_actor(self).map(|ended, _, context| {
@@ -138,19 +160,31 @@ where
 
 /// Runs a job until it has ended, again after every interruption, with growing pauses, until
 /// `patience` is at its end.
-pub async fn supervise<L, S>(load: &L, sink: &S, stop: &CancellationToken, patience: Patience) -> Ended
+pub async fn supervise<L, S>(
+    load: &L,
+    sink: &S,
+    stop: &CancellationToken,
+    patience: Patience,
+) -> Ended
 where
-    L: AsyncFn() -> Result<ImportJob, AppError>,
+    L: AsyncFn() -> Result<Option<ImportJob>, AppError>,
     S: BatchSink,
 {
-    let Patience { attempts: mut left, mut pause } = patience;
+    let Patience {
+        attempts: mut left,
+        mut pause,
+    } = patience;
     let mut furthest = None;
     loop {
         let ended = match load().await {
-            Ok(job) => {
+            Ok(None) => return Ended::Over,
+            Ok(Some(job)) => {
                 let here = job.progress.checkpoint_record;
                 if furthest.replace(here).is_some_and(|before| before < here) {
-                    Patience { attempts: left, pause } = patience;
+                    Patience {
+                        attempts: left,
+                        pause,
+                    } = patience;
                 }
                 let run = AssertUnwindSafe(run(job, sink, stop)).catch_unwind().await;
                 run.unwrap_or_else(|_| Ended::Interrupted(panicked()))
@@ -185,7 +219,10 @@ async fn attempt<S: BatchSink>(
     sink: &S,
     stop: &CancellationToken,
 ) -> Result<Option<JobProgress>, Ended> {
-    if job.plan.on_error == OnError::Abort && job.progress.checkpoint_record == 0 && !try_out(&job, stop).await? {
+    if job.plan.on_error == OnError::Abort
+        && job.progress.checkpoint_record == 0
+        && !try_out(&job, stop).await?
+    {
         return Ok(None);
     }
     let mut next = parsed(parse(job.open().await?).await)?;
@@ -215,7 +252,10 @@ async fn try_out(job: &ImportJob, stop: &CancellationToken) -> Result<bool, Ende
         let (rest, batch) = parsed(parse(batches).await)?;
         let Some(batch) = batch else { return Ok(true) };
         if let Some(first) = batch.progress.errors.first() {
-            let message = format!("Row {} can't be stored ({}); nothing was imported", first.row, first.message);
+            let message = format!(
+                "Row {} can't be stored ({}); nothing was imported",
+                first.row, first.message
+            );
             let error = AppError::field("/file", "bad_rows", message);
             return Err(Ended::Failed(error, batch.progress.errors));
         }
@@ -233,7 +273,9 @@ fn parse(mut batches: Batches) -> JoinHandle<Parsed> {
     })
 }
 
-fn parsed(joined: Result<Parsed, tokio::task::JoinError>) -> Result<(Batches, Option<ImportBatch>), Ended> {
+fn parsed(
+    joined: Result<Parsed, tokio::task::JoinError>,
+) -> Result<(Batches, Option<ImportBatch>), Ended> {
     let (batches, batch) = joined.map_err(|_| Ended::Interrupted(panicked()))?;
     Ok((batches, batch.map_err(|error| judge(error.into()))?))
 }
@@ -257,7 +299,11 @@ fn panicked() -> AppError {
 
 impl From<Refusal> for FieldError {
     fn from(refusal: Refusal) -> Self {
-        Self { path: refusal.path.into_owned(), code: refusal.code.into(), message: refusal.message }
+        Self {
+            path: refusal.path.into_owned(),
+            code: refusal.code.into(),
+            message: refusal.message,
+        }
     }
 }
 

@@ -49,10 +49,16 @@ impl Rows {
     pub fn open(path: &Path, dialect: Dialect, width: usize, from: Checkpoint) -> io::Result<Self> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(from.bytes))?;
-        let checked = Checked { inner: file, strict: Strict::new(dialect, from.bytes) };
+        let checked = Checked {
+            inner: file,
+            strict: Strict::new(dialect, from.bytes),
+        };
         Ok(Self {
             path: path.to_owned(),
-            reader: dialect.reader().buffer_capacity(SAMPLE_BYTES).from_reader(checked),
+            reader: dialect
+                .reader()
+                .buffer_capacity(SAMPLE_BYTES)
+                .from_reader(checked),
             record: StringRecord::new(),
             width,
             base: from.bytes,
@@ -73,7 +79,9 @@ impl Rows {
             return Err(self.ragged(start).into());
         }
         if self.row == MAX_ROWS {
-            return Err(Refusal::file("too_many_rows", format!("A file may have {MAX_ROWS} rows")).into());
+            return Err(
+                Refusal::file("too_many_rows", format!("A file may have {MAX_ROWS} rows")).into(),
+            );
         }
         self.row += 1;
         Ok(Some(&self.record))
@@ -81,7 +89,10 @@ impl Rows {
 
     /// The place after the last row read.
     pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint { bytes: self.base + self.reader.position().byte(), record: self.row }
+        Checkpoint {
+            bytes: self.base + self.reader.position().byte(),
+            record: self.row,
+        }
     }
 
     fn explain(&self, error: csv::Error, start: u64) -> ReadError {
@@ -91,7 +102,10 @@ impl Rows {
                 Err(error) => return ReadError::Io(error),
             },
             // The bytes were checked before; if the crate disagrees, its place is as good.
-            csv::ErrorKind::Utf8 { .. } => Fault { kind: FaultKind::NotUtf8, offset: start },
+            csv::ErrorKind::Utf8 { .. } => Fault {
+                kind: FaultKind::NotUtf8,
+                offset: start,
+            },
             _ => return ReadError::Io(io::ErrorKind::InvalidData.into()),
         };
         match place(&self.path, fault.offset, false) {
@@ -176,10 +190,20 @@ mod tests {
     use crate::domain::import::dialect::LineEnd;
 
     fn dialect(line_end: LineEnd) -> Dialect {
-        Dialect { delimiter: b',', quote: Some(b'"'), line_end, start: 0 }
+        Dialect {
+            delimiter: b',',
+            quote: Some(b'"'),
+            line_end,
+            start: 0,
+        }
     }
 
-    fn read(path: &Path, line_end: LineEnd, width: usize, from: Checkpoint) -> Result<Vec<(Vec<String>, Checkpoint)>, ReadError> {
+    fn read(
+        path: &Path,
+        line_end: LineEnd,
+        width: usize,
+        from: Checkpoint,
+    ) -> Result<Vec<(Vec<String>, Checkpoint)>, ReadError> {
         let mut rows = Rows::open(path, dialect(line_end), width, from)?;
         let mut all = Vec::new();
         while let Some(record) = rows.next_row()? {
@@ -201,7 +225,11 @@ mod tests {
     #[test]
     fn a_fault_is_named_by_line_and_column() {
         for (text, code, place) in [
-            (&b"a,b\n\xC3\xA9,\"x\n"[..], "unclosed_quote", "line 2, column 3"),
+            (
+                &b"a,b\n\xC3\xA9,\"x\n"[..],
+                "unclosed_quote",
+                "line 2, column 3",
+            ),
             (b"a,b\n\xC3\xA9,\"x\"y\n", "stray_quote", "line 2, column 6"),
             (b"a,b\n\"\n\",\0\n", "nul_byte", "line 3, column 3"),
             (b"a,b\n\n1,\xA9\n", "not_utf8", "line 3, column 3"),

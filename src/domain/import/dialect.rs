@@ -117,7 +117,9 @@ fn line_end(text: &[u8], delimiter: u8) -> LineEnd {
         match byte {
             b'"' if quoted => quoted = false,
             // Also the second half of a doubled quote re-opens here.
-            b'"' if before == b'"' || before == delimiter || matches!(before, b'\n' | b'\r') => quoted = true,
+            b'"' if before == b'"' || before == delimiter || matches!(before, b'\n' | b'\r') => {
+                quoted = true
+            }
             b'\n' if !quoted => return LineEnd::Lf,
             b'\r' if !quoted && bytes.peek() == Some(&b'\n') => return LineEnd::CrLf,
             b'\r' if !quoted => return LineEnd::Cr,
@@ -144,7 +146,10 @@ fn find_delimiter(text: &[u8], whole: bool) -> Result<u8, Refusal> {
         .filter_map(|delimiter| read_with(text, whole, delimiter))
         .filter(|reading| reading.fields > 1)
         .collect();
-    if readings.iter().any(|reading| reading.regular >= REGULAR_PERCENT) {
+    if readings
+        .iter()
+        .any(|reading| reading.regular >= REGULAR_PERCENT)
+    {
         readings.retain(|reading| reading.regular >= REGULAR_PERCENT);
     }
     readings.sort_by_key(|reading| std::cmp::Reverse((reading.fields, reading.regular)));
@@ -154,7 +159,8 @@ fn find_delimiter(text: &[u8], whole: bool) -> Result<u8, Refusal> {
         [only] => Ok(only.delimiter),
         // A second delimiter inside a cell of every row ("a|b") splits off few fields.
         [best, second, ..]
-            if best.regular >= REGULAR_PERCENT && best.fields >= second.fields.saturating_mul(3) =>
+            if best.regular >= REGULAR_PERCENT
+                && best.fields >= second.fields.saturating_mul(3) =>
         {
             Ok(best.delimiter)
         }
@@ -170,7 +176,12 @@ fn find_delimiter(text: &[u8], whole: bool) -> Result<u8, Refusal> {
 }
 
 fn read_with(text: &[u8], whole: bool, delimiter: u8) -> Option<Reading> {
-    let dialect = Dialect { delimiter, quote: Some(b'"'), line_end: LineEnd::Lf, start: 0 };
+    let dialect = Dialect {
+        delimiter,
+        quote: Some(b'"'),
+        line_end: LineEnd::Lf,
+        start: 0,
+    };
     let mut reader = dialect.reader().from_reader(text);
     let mut widths = Vec::new();
     let mut record = csv::ByteRecord::new();
@@ -218,15 +229,28 @@ mod tests {
         assert_eq!(delimiter("a;b;c\n1,5;2,5;3\n"), Ok(';'));
         assert_eq!(delimiter("a\tb\n1, 2\t3\n"), Ok('\t'));
         assert_eq!(delimiter("a|b\n\"1|2\"|x\n"), Ok('|'));
-        assert_eq!(delimiter("a,b,c\n1,27,,x\n,y\n0,z,17\n"), Ok(','), "ragged, and still commas");
+        assert_eq!(
+            delimiter("a,b,c\n1,27,,x\n,y\n0,z,17\n"),
+            Ok(','),
+            "ragged, and still commas"
+        );
         assert_eq!(delimiter("a\n1;2\n"), Ok(','), "one column");
     }
 
     #[test]
     fn two_good_readings_are_for_a_person() {
         assert_eq!(delimiter("a,b;c\n1,2;3\n"), Err("ambiguous_delimiter"));
-        assert_eq!(detect(b"a,b;c\n1,2;3\n", true, Some(b';')).unwrap().delimiter, b';');
-        assert_eq!(delimiter("a,b,c,d,e,f|g\n1,2,3,4,5,6|7\n"), Ok(','), "tags in one cell are no columns");
+        assert_eq!(
+            detect(b"a,b;c\n1,2;3\n", true, Some(b';'))
+                .unwrap()
+                .delimiter,
+            b';'
+        );
+        assert_eq!(
+            delimiter("a,b,c,d,e,f|g\n1,2,3,4,5,6|7\n"),
+            Ok(','),
+            "tags in one cell are no columns"
+        );
     }
 
     #[test]
@@ -244,6 +268,9 @@ mod tests {
         assert_eq!(code(b"PK\x03\x04..."), "not_delimited_text");
         assert_eq!(code(b"\n \r\n"), "empty_file");
         assert_eq!(code(b""), "empty_file");
-        assert_eq!(detect(b"\xEF\xBB\xBFa,b\n1,2", true, None).unwrap().start, 3);
+        assert_eq!(
+            detect(b"\xEF\xBB\xBFa,b\n1,2", true, None).unwrap().start,
+            3
+        );
     }
 }

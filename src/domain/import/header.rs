@@ -28,17 +28,31 @@ const MAX_NAME_CHARS: usize = 200;
 ///
 /// Refuses `empty_file`, `no_header`, `header_not_first`, `empty_header`, `bad_header`,
 /// `header_too_long`, `duplicate_header`, `too_many_columns`.
-pub fn read(sample: &[u8], whole: bool, dialect: &Dialect, row: Option<u32>) -> Result<Header, Refusal> {
+pub fn read(
+    sample: &[u8],
+    whole: bool,
+    dialect: &Dialect,
+    row: Option<u32>,
+) -> Result<Header, Refusal> {
     let record = find(sample, whole, dialect, row)?;
     if record.fields.len() > MAX_FIELDS {
         return Err(Refusal::file(
             "too_many_columns",
-            format!("The header has {} columns; at most {MAX_FIELDS} are taken", record.fields.len()),
+            format!(
+                "The header has {} columns; at most {MAX_FIELDS} are taken",
+                record.fields.len()
+            ),
         ));
     }
     if row == Some(0) {
-        let names = (1..=record.fields.len()).map(|number| format!("Column {number}")).collect();
-        return Ok(Header { names, record: 0, data_start: record.start });
+        let names = (1..=record.fields.len())
+            .map(|number| format!("Column {number}"))
+            .collect();
+        return Ok(Header {
+            names,
+            record: 0,
+            data_start: record.start,
+        });
     }
     if row.is_none() {
         refuse_titles(&record)?;
@@ -85,16 +99,28 @@ fn find(sample: &[u8], whole: bool, dialect: &Dialect, row: Option<u32>) -> Resu
             continue;
         }
         if wanted != 0 && number > wanted {
-            return Err(Refusal::at("/header_row", "empty_header", format!("Row {wanted} is blank")));
+            return Err(Refusal::at(
+                "/header_row",
+                "empty_header",
+                format!("Row {wanted} is blank"),
+            ));
         }
         let end = reader.position().byte();
         if !whole && usize::try_from(end).is_ok_and(|end| end >= text.len()) {
-            return Err(Refusal::file("header_too_long", "The header does not end where one should"));
+            return Err(Refusal::file(
+                "header_too_long",
+                "The header does not end where one should",
+            ));
         }
         let fields = StringRecord::from_byte_record(record).map_err(|_| {
             Refusal::file("not_utf8", format!("The file is not UTF-8: line {number}"))
         })?;
-        return Ok(Found { fields, number, start: start + dialect.start, end: end + dialect.start });
+        return Ok(Found {
+            fields,
+            number,
+            start: start + dialect.start,
+            end: end + dialect.start,
+        });
     }
 }
 
@@ -104,7 +130,11 @@ fn blank_lines(text: &[u8], start: u64) -> u32 {
     let (before, rest) = text.split_at_checked(start).unwrap_or((text, &[]));
     let mut previous = before.last().copied();
     let mut count = 0;
-    for byte in rest.iter().copied().take_while(|byte| matches!(byte, b'\r' | b'\n')) {
+    for byte in rest
+        .iter()
+        .copied()
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+    {
         // The LF of a CRLF ends no line of its own.
         if !(byte == b'\n' && previous == Some(b'\r')) {
             count += 1;
@@ -115,7 +145,11 @@ fn blank_lines(text: &[u8], start: u64) -> u32 {
 }
 
 fn refuse_titles(record: &Found) -> Result<(), Refusal> {
-    let filled = record.fields.iter().filter(|name| !name.trim().is_empty()).count();
+    let filled = record
+        .fields
+        .iter()
+        .filter(|name| !name.trim().is_empty())
+        .count();
     if filled == 0 || (filled == 1 && record.fields.len() > 2) {
         return Err(Refusal::file(
             "header_not_first",
@@ -130,7 +164,11 @@ fn refuse_titles(record: &Found) -> Result<(), Refusal> {
 }
 
 fn refuse_data(record: &Found) -> Result<(), Refusal> {
-    match record.fields.iter().find(|name| infer::looks_like_data(name)) {
+    match record
+        .fields
+        .iter()
+        .find(|name| infer::looks_like_data(name))
+    {
         None => Ok(()),
         Some(value) => Err(Refusal::file(
             "no_header",
@@ -150,13 +188,18 @@ fn names(record: &Found) -> Result<Vec<String>, Refusal> {
         let name = written.trim();
         let place = format!("line {}, column {position}", record.number);
         if name.is_empty() {
-            return Err(Refusal::file("empty_header", format!("A column has no name: {place}")));
+            return Err(Refusal::file(
+                "empty_header",
+                format!("A column has no name: {place}"),
+            ));
         }
         // White space that people can't see is theirs to remove.
         if written.chars().any(char::is_control) {
             return Err(Refusal::file(
                 "bad_header",
-                format!("The name of a column holds a line break or another control character: {place}"),
+                format!(
+                    "The name of a column holds a line break or another control character: {place}"
+                ),
             ));
         }
         if name.chars().count() > MAX_NAME_CHARS {
@@ -192,7 +235,10 @@ mod tests {
         let found = header(text, None).unwrap();
         assert_eq!(found.names, ["a", "b, c"]);
         assert_eq!(found.record, 3);
-        assert_eq!(text[usize::try_from(found.data_start).unwrap()..].trim(), "1,2");
+        assert_eq!(
+            text[usize::try_from(found.data_start).unwrap()..].trim(),
+            "1,2"
+        );
     }
 
     #[test]
@@ -205,13 +251,22 @@ mod tests {
     fn what_a_person_should_decide_is_refused() {
         assert_eq!(header("1,2,3\n4,5,6\n", None), Err("no_header"));
         assert_eq!(header("x,ann@example.com\n", None), Err("no_header"));
-        assert_eq!(header("Students by State,,\na,b,c\n", None), Err("header_not_first"));
+        assert_eq!(
+            header("Students by State,,\na,b,c\n", None),
+            Err("header_not_first")
+        );
         assert_eq!(header(",,\na,b,c\n", None), Err("header_not_first"));
         assert_eq!(header("a,,c\n1,2,3\n", None), Err("empty_header"));
         assert_eq!(header("a,b, A\n1,2,3\n", None), Err("duplicate_header"));
         assert_eq!(header("\"a\nx\",b\n1,2\n", None), Err("bad_header"));
-        assert_eq!(header(&format!("{}b\n", "a,".repeat(500)), None), Err("too_many_columns"));
-        assert_eq!(header(&format!("{},b\n", "a".repeat(201)), None), Err("header_too_long"));
+        assert_eq!(
+            header(&format!("{}b\n", "a,".repeat(500)), None),
+            Err("too_many_columns")
+        );
+        assert_eq!(
+            header(&format!("{},b\n", "a".repeat(201)), None),
+            Err("header_too_long")
+        );
     }
 
     #[test]
@@ -219,7 +274,10 @@ mod tests {
         let text = "Students by State,,\n\na,b,2010\n1,2,3\n";
         let found = header(text, Some(3)).unwrap();
         assert_eq!(found.names, ["a", "b", "2010"]);
-        assert_eq!(&text[usize::try_from(found.data_start).unwrap()..], "1,2,3\n");
+        assert_eq!(
+            &text[usize::try_from(found.data_start).unwrap()..],
+            "1,2,3\n"
+        );
         assert_eq!(header(text, Some(2)), Err("empty_header"));
         assert_eq!(header(text, Some(9)), Err("no_header"));
         let found = header("1,2\n3,4\n", Some(0)).unwrap();

@@ -9,6 +9,7 @@ use csv::StringRecord;
 use super::dialect::Dialect;
 use crate::domain::cell::{Cell, ColumnId};
 use crate::domain::columns::{Column, ColumnType, DateOrder, Options, TextHints};
+use crate::domain::fold::folded;
 
 /// Most different values of a column that becomes a selection.
 const MAX_CHOICES: usize = 50;
@@ -53,7 +54,10 @@ impl Survey {
     /// person said it.
     pub fn new(names: &[String], dialect: &Dialect, declared: Option<DateOrder>) -> Self {
         Self {
-            columns: names.iter().map(|name| Values::new(name, dialect)).collect(),
+            columns: names
+                .iter()
+                .map(|name| Values::new(name, dialect))
+                .collect(),
             probes: Probes::new(declared),
             rows: 0,
         }
@@ -77,11 +81,17 @@ impl Survey {
     /// The verdict on each column, in the file's order. A column whose days may be months is read
     /// as the file's other columns are, if they agree.
     pub fn finish(self) -> Vec<Inferred> {
-        let mut settled = self.columns.iter().filter_map(|values| values.dates.settled());
+        let mut settled = self
+            .columns
+            .iter()
+            .filter_map(|values| values.dates.settled());
         let first = settled.next();
         let agreed = first.filter(|first| settled.all(|order| order == *first));
         let file_order = self.probes.declared.or(agreed);
-        self.columns.into_iter().map(|values| values.decide(file_order)).collect()
+        self.columns
+            .into_iter()
+            .map(|values| values.decide(file_order))
+            .collect()
     }
 }
 
@@ -115,7 +125,10 @@ struct Probes {
 
 impl Probes {
     fn new(declared: Option<DateOrder>) -> Self {
-        let hints = |order| TextHints { date_order: order, ..TextHints::default() };
+        let hints = |order| TextHints {
+            date_order: order,
+            ..TextHints::default()
+        };
         Self {
             date: Probe::new(ColumnType::Date),
             date_time: Probe::new(ColumnType::DateTime),
@@ -134,7 +147,9 @@ impl Probes {
     /// Whether a text only says that there is no value.
     fn is_nothing(&self, text: &str) -> bool {
         const LONGEST: usize = 12;
-        text.len() <= LONGEST && self.number.read(text, &self.month_first) == Some(None)
+        text.len() <= LONGEST
+            && !text.bytes().any(|byte| byte.is_ascii_digit())
+            && self.number.read(text, &self.month_first) == Some(None)
     }
 
     fn time(&self, text: &str, hints: &TextHints<'_>) -> Option<Cell> {
@@ -148,7 +163,10 @@ struct Probe(Option<Column>);
 impl Probe {
     /// Phone numbers without a country code are read as North American ones, if written as such.
     fn new(ty: ColumnType) -> Self {
-        let options = Options { region: Some(PHONE_REGION.to_owned()), ..Options::default() };
+        let options = Options {
+            region: Some(PHONE_REGION.to_owned()),
+            ..Options::default()
+        };
         Self(ColumnId::nth(0).map(|id| Column {
             id,
             key: String::new(),
@@ -208,7 +226,11 @@ impl Values {
             email: true,
             phone: true,
             url: true,
-            checkbox: Checkbox { possible: true, yes: false, no: false },
+            checkbox: Checkbox {
+                possible: true,
+                yes: false,
+                no: false,
+            },
             dates: Dates::new(),
             choices: Some(Choices::default()),
             long: false,
@@ -231,11 +253,14 @@ impl Values {
         }
         self.typed += 1;
         self.dates.take(value, probes);
-        self.number = self.number && number(value).is_some_and(|number| self.grouped || !number.grouped);
+        self.number =
+            self.number && number(value).is_some_and(|number| self.grouped || !number.grouped);
         self.currency.take(currency(value));
         self.checkbox.take(value);
-        self.email = self.email && may_be_email(value) && probes.email.fits(value, &probes.month_first);
-        self.phone = self.phone && may_be_phone(value) && probes.phone.fits(value, &probes.month_first);
+        self.email =
+            self.email && may_be_email(value) && probes.email.fits(value, &probes.month_first);
+        self.phone =
+            self.phone && may_be_phone(value) && probes.phone.fits(value, &probes.month_first);
         self.url = self.url && may_be_url(value) && probes.url.fits(value, &probes.month_first);
     }
 
@@ -252,7 +277,13 @@ impl Values {
 
     fn decide(self, file_order: Option<DateOrder>) -> Inferred {
         let confidence = |fitting: u64| {
-            u8::try_from(fitting.saturating_mul(100).checked_div(fitting.saturating_add(2)).unwrap_or(99)).unwrap_or(99)
+            u8::try_from(
+                fitting
+                    .saturating_mul(100)
+                    .checked_div(fitting.saturating_add(2))
+                    .unwrap_or(99),
+            )
+            .unwrap_or(99)
         };
         let mut verdict = Inferred {
             ty: ColumnType::Text,
@@ -265,18 +296,33 @@ impl Values {
         };
         if self.typed > 0 {
             if let Some((ty, order)) = self.dates.decide(file_order) {
-                return Inferred { ty, date_order: order, ..verdict };
+                return Inferred {
+                    ty,
+                    date_order: order,
+                    ..verdict
+                };
             }
             if let Some(ty) = self.plain_type() {
                 return Inferred { ty, ..verdict };
             }
             if let OneOf::One(code) = self.currency {
-                return Inferred { ty: ColumnType::Currency, currency: Some(code), ..verdict };
+                return Inferred {
+                    ty: ColumnType::Currency,
+                    currency: Some(code),
+                    ..verdict
+                };
             }
         }
         verdict.confidence = confidence(self.filled);
-        verdict.ty = if self.long { ColumnType::LongText } else { ColumnType::Text };
-        if let Some(choices) = self.choices.and_then(|choices| choices.worth_it(self.filled)) {
+        verdict.ty = if self.long {
+            ColumnType::LongText
+        } else {
+            ColumnType::Text
+        };
+        if let Some(choices) = self
+            .choices
+            .and_then(|choices| choices.worth_it(self.filled))
+        {
             verdict.ty = ColumnType::SingleSelect;
             verdict.choices = choices;
         }
@@ -285,7 +331,10 @@ impl Values {
 
     fn plain_type(&self) -> Option<ColumnType> {
         [
-            (self.checkbox.possible && self.checkbox.yes && self.checkbox.no, ColumnType::Checkbox),
+            (
+                self.checkbox.possible && self.checkbox.yes && self.checkbox.no,
+                ColumnType::Checkbox,
+            ),
             (self.number, ColumnType::Number),
             (self.email, ColumnType::Email),
             (self.phone, ColumnType::Phone),
@@ -351,7 +400,14 @@ struct Dates {
 
 impl Dates {
     fn new() -> Self {
-        Self { month_first: true, day_first: true, days: true, any: true, order_matters: false, seen: false }
+        Self {
+            month_first: true,
+            day_first: true,
+            days: true,
+            any: true,
+            order_matters: false,
+            seen: false,
+        }
     }
 
     fn possible(&self) -> bool {
@@ -373,12 +429,17 @@ impl Dates {
         self.month_first = self.month_first && month_first.is_some();
         self.day_first = self.day_first && day_first.is_some();
         self.days = self.days
-            && (probes.date.fits(value, &probes.month_first) || probes.date.fits(value, &probes.day_first));
+            && (probes.date.fits(value, &probes.month_first)
+                || probes.date.fits(value, &probes.day_first));
     }
 
     /// The order that the values themselves settle.
     fn settled(&self) -> Option<DateOrder> {
-        match (self.seen && self.any && self.order_matters, self.month_first, self.day_first) {
+        match (
+            self.seen && self.any && self.order_matters,
+            self.month_first,
+            self.day_first,
+        ) {
             (true, true, false) => Some(DateOrder::Mdy),
             (true, false, true) => Some(DateOrder::Dmy),
             _ => None,
@@ -387,14 +448,21 @@ impl Dates {
 
     /// All are dates, and nothing tells the day from the month.
     fn unsettled(&self, file_order: Option<DateOrder>) -> bool {
-        self.seen && self.possible() && self.order_matters && self.settled().or(file_order).is_none()
+        self.seen
+            && self.possible()
+            && self.order_matters
+            && self.settled().or(file_order).is_none()
     }
 
     fn decide(&self, file_order: Option<DateOrder>) -> Option<(ColumnType, Option<DateOrder>)> {
         if !self.seen || !self.possible() {
             return None;
         }
-        let ty = if self.days { ColumnType::Date } else { ColumnType::DateTime };
+        let ty = if self.days {
+            ColumnType::Date
+        } else {
+            ColumnType::DateTime
+        };
         match (self.order_matters, self.settled().or(file_order)) {
             (false, _) => Some((ty, None)),
             (true, Some(order)) => Some((ty, Some(order))),
@@ -422,7 +490,10 @@ impl Choices {
             && text.chars().count() <= MAX_CHOICE_CHARS
             && !text.chars().any(char::is_control);
         // "Oak St" and "OAK ST" would be one choice, and one of them would be lost.
-        if !nameable || self.in_order.len() == MAX_CHOICES || !self.folded.insert(text.to_lowercase()) {
+        if !nameable
+            || self.in_order.len() == MAX_CHOICES
+            || !self.folded.insert(folded(text).into_owned())
+        {
             return false;
         }
         self.seen.insert(text.to_owned());
@@ -432,7 +503,8 @@ impl Choices {
 
     fn worth_it(self, filled: u64) -> Option<Vec<String>> {
         let different = u64::try_from(self.in_order.len()).unwrap_or(u64::MAX);
-        (different > 0 && filled >= different.saturating_mul(CHOICE_REPEATS)).then_some(self.in_order)
+        (different > 0 && filled >= different.saturating_mul(CHOICE_REPEATS))
+            .then_some(self.in_order)
     }
 }
 
@@ -450,7 +522,8 @@ fn number(text: &str) -> Option<Written> {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (digits, None),
     };
-    let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let all_digits =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if fraction.is_some_and(|fraction| !all_digits(fraction)) {
         return None;
     }
@@ -489,16 +562,15 @@ fn currency(text: &str) -> Option<&'static str> {
 
 /// One mark between digits, and not three of them after it: the mark can't stand for thousands.
 fn has_decimals(text: &str, mark: char) -> bool {
-    if !text.ends_with(|last: char| last.is_ascii_digit()) {
+    let ends_in_digit = |part: &str| part.ends_with(|last: char| last.is_ascii_digit());
+    if !ends_in_digit(text) {
         return false;
     }
-    let mut parts = text.rsplit(mark);
-    let digits = |part: Option<&str>| part.is_some_and(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    let decimals = parts.next();
-    decimals.is_some_and(|decimals| decimals.len() != 3)
-        && digits(decimals)
-        && parts.next().is_some_and(|whole| whole.ends_with(|last: char| last.is_ascii_digit()))
-        && parts.next().is_none()
+    text.split_once(mark).is_some_and(|(whole, decimals)| {
+        ends_in_digit(whole)
+            && decimals.len() != 3
+            && decimals.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 fn may_be_email(text: &str) -> bool {
@@ -507,18 +579,26 @@ fn may_be_email(text: &str) -> bool {
 
 fn may_be_url(text: &str) -> bool {
     ["http://", "https://"].iter().any(|scheme| {
-        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     })
 }
 
 /// Written as a phone number: `+…`, `(415) …`, `415-555-0132`. Bare digits may be anything.
 fn may_be_phone(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    if !(7..=15).contains(&digits) || !text.bytes().all(|byte| byte.is_ascii_digit() || b"+-(). x".contains(&byte)) {
+    if !(7..=15).contains(&digits)
+        || !text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"+-(). x".contains(&byte))
+    {
         return false;
     }
-    let groups: Vec<usize> =
-        text.split(|char: char| !char.is_ascii_digit()).map(str::len).filter(|len| *len > 0).collect();
+    let groups: Vec<usize> = text
+        .split(|char: char| !char.is_ascii_digit())
+        .map(str::len)
+        .filter(|len| *len > 0)
+        .collect();
     text.starts_with('+') && number(text.trim_start_matches('+')).is_some()
         || text.starts_with(['+', '('])
         || groups == [3, 3, 4]
@@ -527,7 +607,9 @@ fn may_be_phone(text: &str) -> bool {
 
 /// Cheap: whether it is worth asking.
 fn may_be_date(text: &str) -> bool {
-    if !(6..=40).contains(&text.len()) || !text.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+    if !(6..=40).contains(&text.len())
+        || !text.starts_with(|first: char| first.is_ascii_alphanumeric())
+    {
         return false;
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -538,10 +620,16 @@ fn may_be_date(text: &str) -> bool {
 
 /// Names of columns whose numbers are codes: nobody adds them up, and zeros in front count.
 fn names_a_code(name: &str) -> bool {
-    let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    ["zip", "postal", "postcode", "phone", "mobile", "fax", "parcel", "apn", "fips"]
-        .iter()
-        .any(|word| name.contains(word))
+    let name: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .collect::<String>()
+        .to_ascii_lowercase();
+    [
+        "zip", "postal", "postcode", "phone", "mobile", "fax", "parcel", "apn", "fips",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 fn is_long(text: &str) -> bool {
@@ -557,10 +645,20 @@ mod tests {
     use super::*;
 
     fn dialect(delimiter: u8) -> Dialect {
-        Dialect { delimiter, quote: Some(b'"'), line_end: LineEnd::Lf, start: 0 }
+        Dialect {
+            delimiter,
+            quote: Some(b'"'),
+            line_end: LineEnd::Lf,
+            start: 0,
+        }
     }
 
-    fn infer_as(name: &str, values: &[&str], delimiter: u8, declared: Option<DateOrder>) -> Inferred {
+    fn infer_as(
+        name: &str,
+        values: &[&str],
+        delimiter: u8,
+        declared: Option<DateOrder>,
+    ) -> Inferred {
         let mut survey = Survey::new(&[name.to_owned()], &dialect(delimiter), declared);
         for value in values {
             survey.take(&StringRecord::from(vec![*value]));
@@ -605,8 +703,18 @@ mod tests {
 
     #[test]
     fn codes_stay_text_whatever_their_digits() {
-        for name in ["zip", "Zip Code", "PostalCode", "Contact Phone Number", "FIPS"] {
-            assert_eq!(infer_as(name, &["95838", "2095257564"], b',', None).ty, ColumnType::Text, "{name}");
+        for name in [
+            "zip",
+            "Zip Code",
+            "PostalCode",
+            "Contact Phone Number",
+            "FIPS",
+        ] {
+            assert_eq!(
+                infer_as(name, &["95838", "2095257564"], b',', None).ty,
+                ColumnType::Text,
+                "{name}"
+            );
         }
     }
 
@@ -617,13 +725,29 @@ mod tests {
             (verdict.ty, verdict.date_order, verdict.date_order_unknown)
         };
         use DateOrder::{Dmy, Mdy};
-        assert_eq!(order(&["02/01/2014", "31/12/2012"], None), (ColumnType::Date, Some(Dmy), false));
-        assert_eq!(order(&["02/01/2014", "12/31/2012"], None), (ColumnType::Date, Some(Mdy), false));
+        assert_eq!(
+            order(&["02/01/2014", "31/12/2012"], None),
+            (ColumnType::Date, Some(Dmy), false)
+        );
+        assert_eq!(
+            order(&["02/01/2014", "12/31/2012"], None),
+            (ColumnType::Date, Some(Mdy), false)
+        );
         assert_eq!(order(&["02/01/2014"], None), (ColumnType::Text, None, true));
-        assert_eq!(order(&["02/01/2014"], Some(Dmy)), (ColumnType::Date, None, false), "said, so nothing to settle");
+        assert_eq!(
+            order(&["02/01/2014"], Some(Dmy)),
+            (ColumnType::Date, None, false),
+            "said, so nothing to settle"
+        );
         assert_eq!(order(&["12/31/2014"], Some(Dmy)).0, ColumnType::Text);
-        assert_eq!(order(&["02/02/2014", "2014-03-04"], None), (ColumnType::Date, None, false));
-        assert_eq!(order(&["31/12/2012", "12/31/2012"], None).0, ColumnType::Text);
+        assert_eq!(
+            order(&["02/02/2014", "2014-03-04"], None),
+            (ColumnType::Date, None, false)
+        );
+        assert_eq!(
+            order(&["31/12/2012", "12/31/2012"], None).0,
+            ColumnType::Text
+        );
     }
 
     #[test]
@@ -640,16 +764,30 @@ mod tests {
     fn a_comma_before_decimals_is_noticed() {
         assert!(infer_as("a", &["1,7", "1.234"], b';', None).decimal_comma);
         assert!(!infer_as("a", &["1.7", "1,234"], b',', None).decimal_comma);
-        assert_eq!(infer_as("a", &["1,234"], b';', None).ty, ColumnType::Text, "1234, or a bit more than 1");
+        assert_eq!(
+            infer_as("a", &["1,234"], b';', None).ty,
+            ColumnType::Text,
+            "1234, or a bit more than 1"
+        );
     }
 
     #[test]
     fn a_selection_repeats_itself() {
         let values: Vec<&str> = ["Condo", "Residential"].repeat(10);
         let verdict = infer_as("a", &values, b',', None);
-        assert_eq!((verdict.ty, verdict.choices), (ColumnType::SingleSelect, vec!["Condo".to_owned(), "Residential".to_owned()]));
+        assert_eq!(
+            (verdict.ty, verdict.choices),
+            (
+                ColumnType::SingleSelect,
+                vec!["Condo".to_owned(), "Residential".to_owned()]
+            )
+        );
         let values: Vec<&str> = ["Condo", "CONDO"].repeat(10);
-        assert_eq!(infer(&values), ColumnType::Text, "one choice would swallow the other");
+        assert_eq!(
+            infer(&values),
+            ColumnType::Text,
+            "one choice would swallow the other"
+        );
         assert_eq!(infer(&["Condo", "Condo", "Land"]), ColumnType::Text);
     }
 
@@ -663,7 +801,17 @@ mod tests {
             "\\(?[2-9][0-9]{2}\\)?[ -][2-9][0-9]{2}-[0-9]{4}",
             "[a-z]{1,3}@[a-z]{1,4}\\.(com|org)",
             "https?://[a-z]{1,5}\\.com/?",
-            prop_oneof![Just("yes"), Just("No"), Just("Y"), Just("n"), Just("TRUE"), Just("N/A"), Just("-"), Just("")].prop_map(str::to_owned),
+            prop_oneof![
+                Just("yes"),
+                Just("No"),
+                Just("Y"),
+                Just("n"),
+                Just("TRUE"),
+                Just("N/A"),
+                Just("-"),
+                Just("")
+            ]
+            .prop_map(str::to_owned),
             "\\PC{0,12}",
             " ?[A-C] ?",
         ]
@@ -671,10 +819,15 @@ mod tests {
 
     /// A column of one kind of value, or of a mixture.
     fn values() -> impl Strategy<Value = Vec<String>> {
-        (value(), proptest::collection::vec(value(), 0..6), 1usize..25).prop_map(|(first, mut rest, times)| {
-            rest.push(first);
-            std::iter::repeat_n(rest, times).flatten().collect()
-        })
+        (
+            value(),
+            proptest::collection::vec(value(), 0..6),
+            1usize..25,
+        )
+            .prop_map(|(first, mut rest, times)| {
+                rest.push(first);
+                std::iter::repeat_n(rest, times).flatten().collect()
+            })
     }
 
     proptest! {

@@ -21,7 +21,9 @@ pub fn item_id(job: JobId, row: u32) -> ItemId {
     let row = u128::from(row);
     let high = (row >> ROW_LOW_BITS) << 64;
     let low = (row & ((1 << ROW_LOW_BITS) - 1)) << (62 - ROW_LOW_BITS);
-    ItemId(Uuid::from_u128((job & TIME) | VERSION_AND_VARIANT | high | low | (job & JOB_TAIL)))
+    ItemId(Uuid::from_u128(
+        (job & TIME) | VERSION_AND_VARIANT | high | low | (job & JOB_TAIL),
+    ))
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ pub struct Keys {
 impl Keys {
     /// Starts with the keys that the list has.
     pub fn new<'a>(existing: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { taken: existing.into_iter().map(str::to_ascii_lowercase).collect() }
+        Self {
+            taken: existing.into_iter().map(str::to_ascii_lowercase).collect(),
+        }
     }
 
     /// A free key for a column of that name, the `position`-th of its file (from 1).
@@ -82,7 +84,10 @@ fn latin(char: char) -> String {
 
 /// At most `most` bytes of it, not ending in `_` (a suffix would make a `__` of it).
 fn shortened(key: &str, most: usize) -> String {
-    key.get(..most).unwrap_or(key).trim_end_matches('_').to_owned()
+    key.get(..most)
+        .unwrap_or(key)
+        .trim_end_matches('_')
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -108,6 +113,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn every_key_is_well_formed_and_unique(names in proptest::collection::vec("\\PC{0,80}|[a_ 1]{0,90}", 1..40)) {
             let form = regex::Regex::new("^[A-Za-z][A-Za-z0-9_]{0,62}$").unwrap();

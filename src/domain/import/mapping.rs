@@ -42,7 +42,9 @@ pub fn map(
                 None => Err(Refusal::at(
                     path(name),
                     "unmapped_column",
-                    format!("\"{name}\" is no column of the list; map it to one, map it to null to leave it out, or allow new columns with `create_columns`"),
+                    format!(
+                        "\"{name}\" is no column of the list; map it to one, map it to null to leave it out, or allow new columns with `create_columns`"
+                    ),
                 )),
             },
         };
@@ -54,21 +56,33 @@ pub fn map(
     if refusals.is_empty() {
         refusals = duplicates(names, &targets);
     }
-    if refusals.is_empty() { Ok(targets) } else { Err(refusals) }
+    if refusals.is_empty() {
+        Ok(targets)
+    } else {
+        Err(refusals)
+    }
 }
 
 fn unknown_sources(names: &[String], said: &Mapping) -> Vec<Refusal> {
     said.keys()
         .filter(|source| !names.iter().any(|name| same(source, name)))
         .map(|source| {
-            Refusal::at(path(source), "unknown_source", format!("The file has no column \"{source}\""))
+            Refusal::at(
+                path(source),
+                "unknown_source",
+                format!("The file has no column \"{source}\""),
+            )
         })
         .collect()
 }
 
 fn named(source: &str, key: &str, columns: &ColumnSet) -> Result<Target, Refusal> {
     match columns.by_key(key) {
-        None => Err(Refusal::at(path(source), "unknown_column", format!("The list has no column `{key}`"))),
+        None => Err(Refusal::at(
+            path(source),
+            "unknown_column",
+            format!("The list has no column `{key}`"),
+        )),
         Some(column) if column.ty.is_read_only() => Err(Refusal::at(
             path(source),
             "read_only",
@@ -82,7 +96,9 @@ fn duplicates(names: &[String], targets: &[Target]) -> Vec<Refusal> {
     let mut first = HashMap::new();
     let mut refusals = Vec::new();
     for (name, target) in names.iter().zip(targets) {
-        let Target::Existing(key) = target else { continue };
+        let Target::Existing(key) = target else {
+            continue;
+        };
         if let Some(other) = first.insert(key, name) {
             refusals.push(Refusal::at(
                 path(name),
@@ -111,7 +127,10 @@ impl<'a> Index<'a> {
 
     fn find(&self, name: &str) -> Option<&'a str> {
         let folded = folded(name);
-        self.keys.get(&folded).or_else(|| self.names.get(&folded)).copied()
+        self.keys
+            .get(&folded)
+            .or_else(|| self.names.get(&folded))
+            .copied()
     }
 }
 
@@ -121,7 +140,9 @@ fn first_of<'a>(
 ) -> HashMap<String, &'a str> {
     let mut index = HashMap::new();
     for column in columns {
-        index.entry(folded(text(column))).or_insert(column.key.as_str());
+        index
+            .entry(folded(text(column)))
+            .or_insert(column.key.as_str());
     }
     index
 }
@@ -167,11 +188,22 @@ mod tests {
         ColumnSet::new(columns.collect())
     }
 
-    fn mapped(names: &[&str], said: &[(&str, Option<&str>)], create: bool) -> Result<Vec<Target>, Vec<(String, &'static str)>> {
+    fn mapped(
+        names: &[&str],
+        said: &[(&str, Option<&str>)],
+        create: bool,
+    ) -> Result<Vec<Target>, Vec<(String, &'static str)>> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let said = said.iter().map(|(source, key)| ((*source).to_owned(), key.map(str::to_owned))).collect();
-        map(&names, &said, &columns(), create)
-            .map_err(|refusals| refusals.into_iter().map(|refusal| (refusal.path.into_owned(), refusal.code)).collect())
+        let said = said
+            .iter()
+            .map(|(source, key)| ((*source).to_owned(), key.map(str::to_owned)))
+            .collect();
+        map(&names, &said, &columns(), create).map_err(|refusals| {
+            refusals
+                .into_iter()
+                .map(|refusal| (refusal.path.into_owned(), refusal.code))
+                .collect()
+        })
     }
 
     fn existing(key: &str) -> Target {
@@ -180,27 +212,54 @@ mod tests {
 
     #[test]
     fn keys_and_names_match_without_regard_to_case_and_spaces() {
-        assert_eq!(mapped(&["list price", "TOWN"], &[], false), Ok(vec![existing("ListPrice"), existing("City")]));
-        assert_eq!(mapped(&["list_price", "Beds"], &[], true), Ok(vec![existing("ListPrice"), Target::New]));
-        assert_eq!(mapped(&["Created At"], &[], true), Ok(vec![Target::New]), "read-only columns take nothing");
+        assert_eq!(
+            mapped(&["list price", "TOWN"], &[], false),
+            Ok(vec![existing("ListPrice"), existing("City")])
+        );
+        assert_eq!(
+            mapped(&["list_price", "Beds"], &[], true),
+            Ok(vec![existing("ListPrice"), Target::New])
+        );
+        assert_eq!(
+            mapped(&["Created At"], &[], true),
+            Ok(vec![Target::New]),
+            "read-only columns take nothing"
+        );
     }
 
     #[test]
     fn what_the_person_says_goes_first() {
-        assert_eq!(mapped(&["City", "x"], &[("City", None), ("X", Some("City"))], false), Ok(vec![Target::Skip, existing("City")]));
+        assert_eq!(
+            mapped(
+                &["City", "x"],
+                &[("City", None), ("X", Some("City"))],
+                false
+            ),
+            Ok(vec![Target::Skip, existing("City")])
+        );
     }
 
     #[test]
     fn nothing_is_dropped_in_silence() {
-        assert_eq!(mapped(&["Beds/Baths"], &[], false), Err(vec![("/mapping/Beds~1Baths".to_owned(), "unmapped_column")]));
         assert_eq!(
-            mapped(&["a", "b"], &[("a", Some("Nowhere")), ("b", Some("Made")), ("c", None)], true),
+            mapped(&["Beds/Baths"], &[], false),
+            Err(vec![("/mapping/Beds~1Baths".to_owned(), "unmapped_column")])
+        );
+        assert_eq!(
+            mapped(
+                &["a", "b"],
+                &[("a", Some("Nowhere")), ("b", Some("Made")), ("c", None)],
+                true
+            ),
             Err(vec![
                 ("/mapping/c".to_owned(), "unknown_source"),
                 ("/mapping/a".to_owned(), "unknown_column"),
                 ("/mapping/b".to_owned(), "read_only"),
             ])
         );
-        assert_eq!(mapped(&["city", "Town"], &[], true), Err(vec![("/mapping/Town".to_owned(), "duplicate_target")]));
+        assert_eq!(
+            mapped(&["city", "Town"], &[], true),
+            Err(vec![("/mapping/Town".to_owned(), "duplicate_target")])
+        );
     }
 }

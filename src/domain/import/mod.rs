@@ -38,12 +38,24 @@ pub struct Refusal {
 impl Refusal {
     /// A fault of the file itself.
     pub fn file(code: &'static str, message: impl Into<String>) -> Self {
-        Self { path: Cow::Borrowed("/file"), code, message: message.into() }
+        Self {
+            path: Cow::Borrowed("/file"),
+            code,
+            message: message.into(),
+        }
     }
 
     /// A fault of the request around the file.
-    pub fn at(path: impl Into<Cow<'static, str>>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { path: path.into(), code, message: message.into() }
+    pub fn at(
+        path: impl Into<Cow<'static, str>>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            code,
+            message: message.into(),
+        }
     }
 }
 

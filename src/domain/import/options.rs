@@ -45,26 +45,43 @@ impl Options {
             .into_iter()
             .filter_map(|(name, value)| options.set(name, value).err())
             .collect();
-        if refusals.is_empty() { Ok(options) } else { Err(refusals) }
+        if refusals.is_empty() {
+            Ok(options)
+        } else {
+            Err(refusals)
+        }
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         match (name, value) {
             ("mode", "create") | ("dry_run", "false") => {}
-            ("encoding", encoding) if matches!(encoding.to_ascii_lowercase().as_str(), "utf-8" | "utf8") => {}
-            ("mode", "upsert" | "update") | ("dry_run", "true") | ("key" | "sheet" | "encoding", _) => {
+            ("encoding", encoding)
+                if matches!(encoding.to_ascii_lowercase().as_str(), "utf-8" | "utf8") => {}
+            ("mode", "upsert" | "update")
+            | ("dry_run", "true")
+            | ("key" | "sheet" | "encoding", _) => {
                 return Err(Refusal::at(
                     format!("/{name}"),
                     "not_built",
                     format!("`{name}={value}` is not possible yet"),
                 ));
             }
-            ("mapping", json) => self.mapping = serde_json::from_str(json).map_err(|_| bad(name, "a JSON object of names to keys or null"))?,
-            ("create_columns", flag) => self.create_columns = flag.parse().map_err(|_| bad(name, "true or false"))?,
+            ("mapping", json) => {
+                self.mapping = serde_json::from_str(json)
+                    .map_err(|_| bad(name, "a JSON object of names to keys or null"))?
+            }
+            ("create_columns", flag) => {
+                self.create_columns = flag.parse().map_err(|_| bad(name, "true or false"))?
+            }
             ("on_error", "skip") => self.on_error = OnError::Skip,
             ("on_error", "abort") => self.on_error = OnError::Abort,
             ("delimiter", text) => self.delimiter = Some(delimiter(text)?),
-            ("header_row", row) => self.header_row = Some(row.parse().map_err(|_| bad(name, "a whole number from 0"))?),
+            ("header_row", row) => {
+                self.header_row = Some(
+                    row.parse()
+                        .map_err(|_| bad(name, "a whole number from 0"))?,
+                )
+            }
             ("date_order", "mdy") => self.date_order = Some(DateOrder::Mdy),
             ("date_order", "dmy") => self.date_order = Some(DateOrder::Dmy),
             ("date_order", "ymd") => self.date_order = Some(DateOrder::Ymd),
@@ -90,13 +107,19 @@ fn delimiter(text: &str) -> Result<u8, Refusal> {
         "comma" => Some(b','),
         "semicolon" => Some(b';'),
         "pipe" => Some(b'|'),
-        _ => DELIMITERS.into_iter().find(|byte| text.as_bytes() == [*byte]),
+        _ => DELIMITERS
+            .into_iter()
+            .find(|byte| text.as_bytes() == [*byte]),
     };
     byte.ok_or_else(|| bad("delimiter", "a comma, a semicolon, a tab or a pipe"))
 }
 
 fn bad(name: &str, wanted: &str) -> Refusal {
-    Refusal::at(format!("/{name}"), "bad_value", format!("`{name}` is {wanted}"))
+    Refusal::at(
+        format!("/{name}"),
+        "bad_value",
+        format!("`{name}` is {wanted}"),
+    )
 }
 
 #[cfg(test)]
@@ -119,17 +142,36 @@ mod tests {
         assert_eq!(options.mapping["Price"].as_deref(), Some("ListPrice"));
         assert_eq!(options.mapping["Notes"], None);
         assert!(options.create_columns && options.on_error == OnError::Abort);
-        assert_eq!((options.delimiter, options.header_row), (Some(b';'), Some(3)));
+        assert_eq!(
+            (options.delimiter, options.header_row),
+            (Some(b';'), Some(3))
+        );
         assert_eq!(options.date_order, Some(DateOrder::Dmy));
     }
 
     #[test]
     fn nothing_is_accepted_and_ignored() {
         let refused = |name, value| Options::parse([(name, value)]).unwrap_err()[0].code;
-        for (name, value) in [("mode", "upsert"), ("mode", "update"), ("dry_run", "true"), ("key", "Email"), ("sheet", "1"), ("encoding", "latin1")] {
+        for (name, value) in [
+            ("mode", "upsert"),
+            ("mode", "update"),
+            ("dry_run", "true"),
+            ("key", "Email"),
+            ("sheet", "1"),
+            ("encoding", "latin1"),
+        ] {
             assert_eq!(refused(name, value), "not_built", "{name}={value}");
         }
-        for (name, value) in [("mode", "x"), ("mapping", "[]"), ("mapping", "{\"a\":1}"), ("delimiter", "ab"), ("header_row", "-1"), ("date_order", "x"), ("on_error", "x"), ("create_columns", "1")] {
+        for (name, value) in [
+            ("mode", "x"),
+            ("mapping", "[]"),
+            ("mapping", "{\"a\":1}"),
+            ("delimiter", "ab"),
+            ("header_row", "-1"),
+            ("date_order", "x"),
+            ("on_error", "x"),
+            ("create_columns", "1"),
+        ] {
             assert_eq!(refused(name, value), "bad_value", "{name}={value}");
         }
         assert_eq!(refused("list", "x"), "unknown_parameter");

@@ -76,7 +76,11 @@ pub struct Binding {
 impl Binding {
     /// How `Column::parse_text` is to read the field. `find_user`: the member whom a text names.
     pub fn hints<'a>(&self, find_user: &'a dyn Fn(&str) -> Option<UserId>) -> TextHints<'a> {
-        TextHints { date_order: self.date_order, decimal_comma: self.decimal_comma, find_user }
+        TextHints {
+            date_order: self.date_order,
+            decimal_comma: self.decimal_comma,
+            find_user,
+        }
     }
 }
 
@@ -96,8 +100,13 @@ impl ImportPlan {
         let mut keys = Keys::new(columns.iter().map(|column| column.key.as_str()));
         let mut refusals = Vec::new();
         let mut planned = Vec::with_capacity(header.names.len());
-        for (index, ((name, target), verdict)) in header.names.iter().zip(targets).zip(inferred).enumerate() {
-            let (decimal_comma, date_order) = (verdict.decimal_comma, verdict.date_order.or(options.date_order));
+        for (index, ((name, target), verdict)) in
+            header.names.iter().zip(targets).zip(inferred).enumerate()
+        {
+            let (decimal_comma, date_order) = (
+                verdict.decimal_comma,
+                verdict.date_order.or(options.date_order),
+            );
             if let Target::Existing(key) = &target
                 && is_date(columns.by_key(key))
                 && verdict.date_order_unknown
@@ -107,9 +116,16 @@ impl ImportPlan {
             let target = match target {
                 Target::Skip => PlannedTarget::Skip,
                 Target::Existing(key) => PlannedTarget::Existing { key },
-                Target::New => PlannedTarget::Create(new_column(keys.key(name, index + 1), name, verdict)),
+                Target::New => {
+                    PlannedTarget::Create(new_column(keys.key(name, index + 1), name, verdict))
+                }
             };
-            planned.push(PlannedColumn { source: name.clone(), target, date_order, decimal_comma });
+            planned.push(PlannedColumn {
+                source: name.clone(),
+                target,
+                date_order,
+                decimal_comma,
+            });
         }
         let plan = Self {
             dialect,
@@ -125,15 +141,21 @@ impl ImportPlan {
                 format!("With the file's the list would have more than {MAX_COLUMNS} columns"),
             ));
         }
-        if refusals.is_empty() { Ok(plan) } else { Err(refusals) }
+        if refusals.is_empty() {
+            Ok(plan)
+        } else {
+            Err(refusals)
+        }
     }
 
     /// The columns to be made before the first row is stored.
     pub fn new_columns(&self) -> impl Iterator<Item = &NewColumn> {
-        self.columns.iter().filter_map(|column| match &column.target {
-            PlannedTarget::Create(new) => Some(new),
-            _ => None,
-        })
+        self.columns
+            .iter()
+            .filter_map(|column| match &column.target {
+                PlannedTarget::Create(new) => Some(new),
+                _ => None,
+            })
     }
 
     /// The plan's columns as they stand in the list now. Refuses `unknown_column` (deleted since).
@@ -142,7 +164,9 @@ impl ImportPlan {
         for (field, planned) in self.columns.iter().enumerate() {
             let key = match &planned.target {
                 PlannedTarget::Skip => continue,
-                PlannedTarget::Existing { key } | PlannedTarget::Create(NewColumn { key, .. }) => key,
+                PlannedTarget::Existing { key } | PlannedTarget::Create(NewColumn { key, .. }) => {
+                    key
+                }
             };
             let column = columns.by_key(key).ok_or_else(|| {
                 Refusal::at(
@@ -167,12 +191,22 @@ fn new_column(key: String, name: &str, verdict: Inferred) -> NewColumn {
         (ColumnType::Currency, Some(code)) => json!({ "currency": code }),
         (ColumnType::Phone, _) => json!({ "region": infer::PHONE_REGION }),
         (ColumnType::SingleSelect, _) => {
-            let choices: Vec<Value> = verdict.choices.iter().map(|name| json!({ "name": name })).collect();
+            let choices: Vec<Value> = verdict
+                .choices
+                .iter()
+                .map(|name| json!({ "name": name }))
+                .collect();
             json!({ "choices": choices })
         }
         _ => json!({}),
     };
-    NewColumn { key, name: name.to_owned(), ty: verdict.ty, options, confidence: verdict.confidence }
+    NewColumn {
+        key,
+        name: name.to_owned(),
+        ty: verdict.ty,
+        options,
+        confidence: verdict.confidence,
+    }
 }
 
 fn is_date(column: Option<&Column>) -> bool {
@@ -183,7 +217,9 @@ fn ambiguous_dates(name: &str) -> Refusal {
     Refusal::at(
         "/date_order",
         "ambiguous_date_order",
-        format!("The dates of \"{name}\" can be read day first or month first; say which with `date_order`"),
+        format!(
+            "The dates of \"{name}\" can be read day first or month first; say which with `date_order`"
+        ),
     )
 }
 
@@ -193,14 +229,36 @@ mod tests {
     use super::super::infer::Survey;
     use super::*;
 
-    const DIALECT: Dialect = Dialect { delimiter: b',', quote: Some(b'"'), line_end: LineEnd::Lf, start: 0 };
+    const DIALECT: Dialect = Dialect {
+        delimiter: b',',
+        quote: Some(b'"'),
+        line_end: LineEnd::Lf,
+        start: 0,
+    };
 
-    fn plan(names: &[&str], targets: Vec<Target>, row: &[&str], columns: &ColumnSet) -> Result<ImportPlan, Vec<Refusal>> {
+    fn plan(
+        names: &[&str],
+        targets: Vec<Target>,
+        row: &[&str],
+        columns: &ColumnSet,
+    ) -> Result<ImportPlan, Vec<Refusal>> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut survey = Survey::new(&names, &DIALECT, None);
         survey.take(&csv::StringRecord::from(row.to_vec()));
-        let header = Header { names, record: 1, data_start: 10 };
-        ImportPlan::new(DIALECT, &header, targets, survey.finish(), 1, &Options::default(), columns)
+        let header = Header {
+            names,
+            record: 1,
+            data_start: 10,
+        };
+        ImportPlan::new(
+            DIALECT,
+            &header,
+            targets,
+            survey.finish(),
+            1,
+            &Options::default(),
+            columns,
+        )
     }
 
     fn list_with(ty: ColumnType) -> ColumnSet {
@@ -222,13 +280,21 @@ mod tests {
     fn a_plan_survives_being_stored() {
         let plan = plan(
             &["Price", "Sold", "Phone", "x"],
-            vec![Target::New, Target::Existing("Sold".to_owned()), Target::New, Target::Skip],
+            vec![
+                Target::New,
+                Target::Existing("Sold".to_owned()),
+                Target::New,
+                Target::Skip,
+            ],
             &["$5", "31/12/2026", "(415) 555-0132", ""],
             &list_with(ColumnType::Date),
         )
         .unwrap();
         assert_eq!(plan.columns[1].date_order, Some(DateOrder::Dmy));
-        let made: Vec<_> = plan.new_columns().map(|new| (new.ty, new.options.clone())).collect();
+        let made: Vec<_> = plan
+            .new_columns()
+            .map(|new| (new.ty, new.options.clone()))
+            .collect();
         assert_eq!(made[0], (ColumnType::Currency, json!({"currency": "USD"})));
         assert_eq!(made[1], (ColumnType::Phone, json!({"region": "US"})));
         let stored = serde_json::to_value(&plan).unwrap();
@@ -238,15 +304,41 @@ mod tests {
     #[test]
     fn a_mapped_date_needs_to_be_read_in_one_way() {
         let sold = || vec![Target::Existing("Sold".to_owned())];
-        let refusals = plan(&["Sold"], sold(), &["3/4/2026"], &list_with(ColumnType::Date)).unwrap_err();
-        assert_eq!((refusals[0].path.as_ref(), refusals[0].code), ("/date_order", "ambiguous_date_order"));
-        assert!(plan(&["Sold"], sold(), &["3/4/2026"], &list_with(ColumnType::Text)).is_ok());
+        let refusals = plan(
+            &["Sold"],
+            sold(),
+            &["3/4/2026"],
+            &list_with(ColumnType::Date),
+        )
+        .unwrap_err();
+        assert_eq!(
+            (refusals[0].path.as_ref(), refusals[0].code),
+            ("/date_order", "ambiguous_date_order")
+        );
+        assert!(
+            plan(
+                &["Sold"],
+                sold(),
+                &["3/4/2026"],
+                &list_with(ColumnType::Text)
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn a_column_deleted_meanwhile_ends_the_job() {
-        let plan = plan(&["Sold"], vec![Target::Existing("Sold".to_owned())], &["x"], &list_with(ColumnType::Text)).unwrap();
+        let plan = plan(
+            &["Sold"],
+            vec![Target::Existing("Sold".to_owned())],
+            &["x"],
+            &list_with(ColumnType::Text),
+        )
+        .unwrap();
         assert_eq!(plan.bind(&list_with(ColumnType::Text)).unwrap().len(), 1);
-        assert_eq!(plan.bind(&ColumnSet::default()).unwrap_err().code, "unknown_column");
+        assert_eq!(
+            plan.bind(&ColumnSet::default()).unwrap_err().code,
+            "unknown_column"
+        );
     }
 }

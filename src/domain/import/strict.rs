@@ -36,12 +36,11 @@ impl Fault {
         let (code, message) = match self.kind {
             FaultKind::NotUtf8 => ("not_utf8", format!("The file is not UTF-8: {at}")),
             FaultKind::NulByte => ("nul_byte", format!("The file holds a NUL character: {at}")),
-            FaultKind::StrayQuote => {
-                ("stray_quote", format!("Text follows a closing quote: {at}"))
-            }
-            FaultKind::UnclosedQuote => {
-                ("unclosed_quote", format!("The quote opened at {at} is never closed"))
-            }
+            FaultKind::StrayQuote => ("stray_quote", format!("Text follows a closing quote: {at}")),
+            FaultKind::UnclosedQuote => (
+                "unclosed_quote",
+                format!("The quote opened at {at} is never closed"),
+            ),
             FaultKind::MixedLineEnds => (
                 "mixed_line_ends",
                 format!("The lines of the file end in different ways: {at}"),
@@ -86,7 +85,10 @@ impl Strict {
     /// A check that starts at a record's start, `offset` bytes into the file.
     pub fn new(dialect: Dialect, offset: u64) -> Self {
         let mut special = [false; 256];
-        for byte in [Some(0), Some(b'\n'), Some(b'\r'), dialect.quote].into_iter().flatten() {
+        for byte in [Some(0), Some(b'\n'), Some(b'\r'), dialect.quote]
+            .into_iter()
+            .flatten()
+        {
             if let Some(entry) = special.get_mut(usize::from(byte)) {
                 *entry = true;
             }
@@ -117,7 +119,10 @@ impl Strict {
                 State::AfterCr => self.after_cr(rest)?,
             };
             if self.offset - self.record_start > MAX_RECORD_BYTES {
-                return Err(Fault { kind: FaultKind::RecordTooLong, offset: self.record_start });
+                return Err(Fault {
+                    kind: FaultKind::RecordTooLong,
+                    offset: self.record_start,
+                });
             }
         }
         Ok(())
@@ -127,10 +132,14 @@ impl Strict {
     pub fn finish(&self) -> Result<(), Fault> {
         self.utf8.finish(self.offset)?;
         match self.state {
-            State::Quoted(offset) => Err(Fault { kind: FaultKind::UnclosedQuote, offset }),
-            State::AfterCr if self.dialect.line_end != LineEnd::Cr => {
-                Err(Fault { kind: FaultKind::MixedLineEnds, offset: self.offset - 1 })
-            }
+            State::Quoted(offset) => Err(Fault {
+                kind: FaultKind::UnclosedQuote,
+                offset,
+            }),
+            State::AfterCr if self.dialect.line_end != LineEnd::Cr => Err(Fault {
+                kind: FaultKind::MixedLineEnds,
+                offset: self.offset - 1,
+            }),
             _ => Ok(()),
         }
     }
@@ -139,18 +148,32 @@ impl Strict {
     fn outside<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
         let plain = bytes
             .iter()
-            .position(|byte| self.special.get(usize::from(*byte)).is_some_and(|special| *special))
+            .position(|byte| {
+                self.special
+                    .get(usize::from(*byte))
+                    .is_some_and(|special| *special)
+            })
             .unwrap_or(bytes.len());
         let (run, rest) = bytes.split_at_checked(plain).unwrap_or((bytes, &[]));
         if let Some(last) = run.last() {
             self.at_field_start = *last == self.dialect.delimiter;
         }
         self.offset += length(run);
-        let Some((&byte, after)) = rest.split_first() else { return Ok(rest) };
+        let Some((&byte, after)) = rest.split_first() else {
+            return Ok(rest);
+        };
         match byte {
-            0 => return Err(Fault { kind: FaultKind::NulByte, offset: self.offset }),
+            0 => {
+                return Err(Fault {
+                    kind: FaultKind::NulByte,
+                    offset: self.offset,
+                });
+            }
             b'\n' if self.dialect.line_end == LineEnd::Cr => {
-                return Err(Fault { kind: FaultKind::MixedLineEnds, offset: self.offset });
+                return Err(Fault {
+                    kind: FaultKind::MixedLineEnds,
+                    offset: self.offset,
+                });
             }
             b'\n' => self.end_record(),
             b'\r' => self.state = State::AfterCr,
@@ -172,9 +195,14 @@ impl Strict {
             .unwrap_or(bytes.len());
         let (run, rest) = bytes.split_at_checked(plain).unwrap_or((bytes, &[]));
         self.offset += length(run);
-        let Some((&byte, after)) = rest.split_first() else { return Ok(rest) };
+        let Some((&byte, after)) = rest.split_first() else {
+            return Ok(rest);
+        };
         if byte == 0 {
-            return Err(Fault { kind: FaultKind::NulByte, offset: self.offset });
+            return Err(Fault {
+                kind: FaultKind::NulByte,
+                offset: self.offset,
+            });
         }
         self.offset += 1;
         self.state = State::Closing(opened);
@@ -190,10 +218,18 @@ impl Strict {
             }
             b'\r' => self.state = State::AfterCr,
             b'\n' if self.dialect.line_end == LineEnd::Cr => {
-                return Err(Fault { kind: FaultKind::MixedLineEnds, offset: self.offset });
+                return Err(Fault {
+                    kind: FaultKind::MixedLineEnds,
+                    offset: self.offset,
+                });
             }
             b'\n' => self.end_record(),
-            _ => return Err(Fault { kind: FaultKind::StrayQuote, offset: self.offset }),
+            _ => {
+                return Err(Fault {
+                    kind: FaultKind::StrayQuote,
+                    offset: self.offset,
+                });
+            }
         }
         self.offset += 1;
         if byte == b'\n' {
@@ -206,7 +242,10 @@ impl Strict {
         let lone = bytes.first() != Some(&b'\n');
         if lone != (self.dialect.line_end == LineEnd::Cr) {
             let offset = if lone { self.offset - 1 } else { self.offset };
-            return Err(Fault { kind: FaultKind::MixedLineEnds, offset });
+            return Err(Fault {
+                kind: FaultKind::MixedLineEnds,
+                offset,
+            });
         }
         self.end_record();
         if lone {
@@ -235,7 +274,9 @@ impl Utf8Tail {
         let mut chunk = chunk;
         let mut offset = offset;
         while !self.kept.is_empty() {
-            let Some((&byte, after)) = chunk.split_first() else { return Ok(()) };
+            let Some((&byte, after)) = chunk.split_first() else {
+                return Ok(());
+            };
             let start = offset - length(&self.kept);
             self.kept.push(byte);
             chunk = after;
@@ -243,13 +284,25 @@ impl Utf8Tail {
             match std::str::from_utf8(&self.kept) {
                 Ok(_) => self.kept.clear(),
                 Err(error) if error.error_len().is_none() => {}
-                Err(_) => return Err(Fault { kind: FaultKind::NotUtf8, offset: start }),
+                Err(_) => {
+                    return Err(Fault {
+                        kind: FaultKind::NotUtf8,
+                        offset: start,
+                    });
+                }
             }
         }
-        let Err(error) = std::str::from_utf8(chunk) else { return Ok(()) };
-        let (valid, rest) = chunk.split_at_checked(error.valid_up_to()).unwrap_or((chunk, &[]));
+        let Err(error) = std::str::from_utf8(chunk) else {
+            return Ok(());
+        };
+        let (valid, rest) = chunk
+            .split_at_checked(error.valid_up_to())
+            .unwrap_or((chunk, &[]));
         if error.error_len().is_some() {
-            return Err(Fault { kind: FaultKind::NotUtf8, offset: offset + length(valid) });
+            return Err(Fault {
+                kind: FaultKind::NotUtf8,
+                offset: offset + length(valid),
+            });
         }
         self.kept.extend_from_slice(rest);
         Ok(())
@@ -259,7 +312,10 @@ impl Utf8Tail {
         if self.kept.is_empty() {
             return Ok(());
         }
-        Err(Fault { kind: FaultKind::NotUtf8, offset: offset - length(&self.kept) })
+        Err(Fault {
+            kind: FaultKind::NotUtf8,
+            offset: offset - length(&self.kept),
+        })
     }
 }
 
@@ -274,7 +330,12 @@ mod tests {
     use super::*;
 
     fn dialect(line_end: LineEnd) -> Dialect {
-        Dialect { delimiter: b',', quote: Some(b'"'), line_end, start: 0 }
+        Dialect {
+            delimiter: b',',
+            quote: Some(b'"'),
+            line_end,
+            start: 0,
+        }
     }
 
     fn check(text: &[u8], line_end: LineEnd, chunk: usize) -> Result<(), Fault> {
@@ -286,7 +347,9 @@ mod tests {
     }
 
     fn fault(text: &str, line_end: LineEnd) -> Option<(FaultKind, u64)> {
-        check(text.as_bytes(), line_end, 4096).err().map(|fault| (fault.kind, fault.offset))
+        check(text.as_bytes(), line_end, 4096)
+            .err()
+            .map(|fault| (fault.kind, fault.offset))
     }
 
     #[test]
@@ -300,13 +363,28 @@ mod tests {
         assert_eq!(fault("a,b\n1\r2,3\n", Lf), Some((MixedLineEnds, 5)));
         assert_eq!(fault("a,b\r1,2\n", Cr), Some((MixedLineEnds, 7)));
         assert_eq!(fault("a,b\r1,2\r\n", Cr), Some((MixedLineEnds, 8)));
-        assert_eq!(check(b"a\n4,\xa9", Lf, 100).unwrap_err(), Fault { kind: NotUtf8, offset: 4 });
-        assert_eq!(check(b"a\n4,\xca", Lf, 1).unwrap_err(), Fault { kind: NotUtf8, offset: 4 });
+        assert_eq!(
+            check(b"a\n4,\xa9", Lf, 100).unwrap_err(),
+            Fault {
+                kind: NotUtf8,
+                offset: 4
+            }
+        );
+        assert_eq!(
+            check(b"a\n4,\xca", Lf, 1).unwrap_err(),
+            Fault {
+                kind: NotUtf8,
+                offset: 4
+            }
+        );
     }
 
     #[test]
     fn quotes_inside_a_plain_field_and_line_ends_inside_a_quoted_one_are_text() {
-        assert_eq!(fault("a,b\n37.8\"N,2\"\n\"x\r\ny\rz\",\"\"\"\"\n", LineEnd::Lf), None);
+        assert_eq!(
+            fault("a,b\n37.8\"N,2\"\n\"x\r\ny\rz\",\"\"\"\"\n", LineEnd::Lf),
+            None
+        );
         assert_eq!(fault("a\r\n1\r\n2\n", LineEnd::CrLf), None);
     }
 
@@ -315,7 +393,42 @@ mod tests {
         let mut text = b"a,b\n\"".to_vec();
         text.resize(2 * 1024 * 1024, b'x');
         let fault = check(&text, LineEnd::Lf, 65536).unwrap_err();
-        assert_eq!(fault, Fault { kind: FaultKind::RecordTooLong, offset: 4 });
+        assert_eq!(
+            fault,
+            Fault {
+                kind: FaultKind::RecordTooLong,
+                offset: 4
+            }
+        );
+    }
+
+    /// RFC 4180 as simply as it can be said; blank lines left out.
+    fn plainly_read(text: &str, line_end: LineEnd) -> Vec<Vec<String>> {
+        let line_end = if line_end == LineEnd::Cr { '\r' } else { '\n' };
+        let mut records = Vec::new();
+        let mut record = vec![String::new()];
+        let (mut quoted, mut start, mut blank) = (false, true, true);
+        let ended = format!("{text}{line_end}");
+        let mut chars = ended.chars().peekable();
+        while let Some(char) = chars.next() {
+            let field = record.last_mut().unwrap();
+            match char {
+                '"' if quoted && chars.next_if_eq(&'"').is_some() => field.push('"'),
+                '"' if quoted => quoted = false,
+                _ if quoted => field.push(char),
+                '"' if start => quoted = true,
+                ',' => record.push(String::new()),
+                '\r' if chars.peek() == Some(&'\n') => continue,
+                _ if char == line_end => {
+                    let record = std::mem::replace(&mut record, vec![String::new()]);
+                    records.extend((!blank).then_some(record));
+                }
+                _ => field.push(char),
+            }
+            start = !quoted && (char == ',' || char == line_end);
+            blank = !quoted && char == line_end;
+        }
+        records
     }
 
     proptest! {
@@ -341,6 +454,23 @@ mod tests {
             }
             let text = writer.into_inner().unwrap();
             prop_assert_eq!(check(&text, LineEnd::Lf, 7), Ok(()));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn what_is_without_fault_has_one_reading(
+            text in "[a\",\n\ré]{0,40}",
+            line_end in prop_oneof![Just(LineEnd::Lf), Just(LineEnd::CrLf), Just(LineEnd::Cr)],
+        ) {
+            if check(text.as_bytes(), line_end, 1000).is_err() {
+                return Ok(());
+            }
+            let mut reader = dialect(line_end).reader().from_reader(text.as_bytes());
+            let records: Vec<Vec<String>> =
+                reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect();
+            prop_assert_eq!(records, plainly_read(&text, line_end));
         }
     }
 }
