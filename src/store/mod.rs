@@ -10,6 +10,7 @@ pub mod items;
 pub mod log;
 pub mod members;
 pub mod profiles;
+pub mod roles;
 pub mod schema;
 mod tx;
 pub mod workspaces;
