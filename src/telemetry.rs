@@ -30,9 +30,14 @@ impl LogFormat {
     }
 }
 
+/// Libraries that tell of their every step at the level at which the product tells of its own.
+/// `LOG` can bring each back, as in `info,actix_server=info`.
+const TALKATIVE: &str = "actix_server=warn,sea_orm_migration=warn,sqlx=warn";
+
 /// Sends log lines to standard error; `filter` as in `LOG`. Fails when it was called before.
 pub fn start_logs(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter = filter.parse::<EnvFilter>().context("LOG can't be read")?;
+    let filter =
+        format!("{TALKATIVE},{filter}").parse::<EnvFilter>().context("LOG can't be read")?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::NONE)

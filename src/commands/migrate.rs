@@ -92,11 +92,8 @@ struct WebRole {
 impl WebRole {
     fn named_in(url: &SecretString) -> anyhow::Result<Self> {
         let url = Url::parse(url.expose_secret()).context("DATABASE_URL can't be read")?;
-        let decoded = |text: &str| {
-            percent_decoded(text).context("DATABASE_URL has a user or password that can't be read")
-        };
-        let user = decoded(url.username())?;
-        let password = decoded(url.password().unwrap_or_default())?;
+        let user = percent_decoded(url.username());
+        let password = percent_decoded(url.password().unwrap_or_default());
         if user.is_empty() || password.is_empty() {
             bail!("DATABASE_URL must name the server's role and its password");
         }
@@ -141,12 +138,10 @@ impl WebRole {
 }
 
 /// Undoes a URL's percent-encoding (RFC 3986, 2.1).
-fn percent_decoded(text: &str) -> Option<String> {
-    // A form's pair decodes the same but for `+`.
-    let pair = text.replace('+', "%2B");
-    url::form_urlencoded::parse(pair.as_bytes()).next().map_or(Some(String::new()), |(name, value)| {
-        value.is_empty().then(|| name.into_owned())
-    })
+fn percent_decoded(text: &str) -> String {
+    // To a form's reader it is a name without a value, once what a form gives a meaning is encoded.
+    let name = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
+    url::form_urlencoded::parse(name.as_bytes()).map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]
@@ -164,7 +159,7 @@ mod tests {
             assert_eq!(role(url), (name.to_owned(), password.to_owned()), "{url}");
         };
         check("postgres://web:secret@db:5432/x", "web", "secret");
-        check("postgres://we%2Eb:a%40b+c%25%3Dd@db/x", "we.b", "a@b+c%=d");
+        check("postgres://we%2Eb:a%40b+c%25=&d@db/x", "we.b", "a@b+c%=&d");
         check("postgres://web.ref:p@eu.pooler.supabase.com:6543/postgres", "web", "p");
         check("postgres://web.ref:p@elsewhere:6543/postgres", "web.ref", "p");
     }

@@ -24,11 +24,11 @@ trap '' HUP INT TERM
 exec 3<&0
 "$@" </dev/null 3<&- &
 postgres=$!
-{ read -r _ <&3; kill -"$stop" "$postgres"; } &
+{ read -r _ <&3; kill -"$stop" "$postgres" 2>/dev/null; } &
 watch=$!
 wait "$postgres"
 status=$?
-kill -KILL "$watch"
+kill -KILL "$watch" 2>/dev/null
 if [ -n "$doomed" ]; then rm -rf "$doomed"; fi
 exit "$status"
 "#;

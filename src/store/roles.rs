@@ -145,6 +145,6 @@ mod tests {
     #[test]
     fn names_and_strings_stay_in_their_quotes() {
         assert_eq!(identifier(r#"a"; DROP ROLE b; --"#), r#""a""; DROP ROLE b; --""#);
-        assert_eq!(literal(r"it's \'"), r"E'it''s \\''");
+        assert_eq!(literal(r"it's \"), r"E'it''s \\'");
     }
 }
