@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod log;
 pub mod members;
 pub mod profiles;
+pub mod roles;
 pub mod schema;
 mod tx;
 pub mod verify;
