@@ -15,6 +15,8 @@ use url::Url;
 
 use crate::actors::jobs::Jobs;
 use crate::actors::registry::Registry;
+use crate::config::{Config, Switch};
+use crate::telemetry::Metrics;
 use crate::auth::provider::ProviderConfig;
 use crate::auth::{BuiltInKeys, Provider, Verifier, VerifierConfig};
 use crate::http::limits::{Limits, address};
@@ -42,6 +44,44 @@ pub struct Wiring {
     pub data_dir: PathBuf,
     /// Renders the process's figures.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What `serve` hands over.
+pub struct Parts {
+    /// Already checked.
+    pub config: Config,
+    /// Where it accepts connections; bound early, so that a taken port is said first.
+    pub listener: TcpListener,
+    /// The migrated database as the server's role.
+    pub database_url: SecretString,
+    pub metrics: Metrics,
+}
+
+/// Serves until it is told to stop (SIGINT, SIGTERM): requests under way may finish.
+pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow::Result<()> {
+    let Parts { config, listener, database_url, metrics } = parts;
+    let public_url = config.public_url(listener.local_addr()?).parse()?;
+    let rendered = metrics.clone();
+    let application = Application::build(Wiring {
+        listener,
+        database_url,
+        db_pool: config.db_pool,
+        public_url,
+        secret_key: config.secret_key()?,
+        supabase_url: config.supabase_url.clone(),
+        jwt_secret: config.jwt_secret.clone(),
+        rate_limit: config.rate_limit == Switch::On,
+        trusted_proxy_hops: usize::from(config.trusted_proxy_hops),
+        metrics_token: config.metrics_token.clone(),
+        cors_origins: config.cors_origins.clone(),
+        data_dir: config.data_dir.clone(),
+        metrics: Arc::new(move || rendered.render()),
+    })?;
+    let upkeep = actix_web::rt::spawn(metrics.keep_up());
+    ready(&application).await;
+    let served = application.run().await;
+    upkeep.abort();
+    Ok(served?)
 }
 
 /// A built server.

@@ -63,7 +63,7 @@ async fn serve(
     }
     info!("serving at {url}");
     let database_url = database.url.clone();
-    app::run(Parts { config, listener, database_url, metrics }).await
+    app::run(Parts { config, listener, database_url, metrics }, async |_| {}).await
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

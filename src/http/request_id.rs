@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::limits::Remaining;
 use super::state::AppState;
+use crate::telemetry;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -49,7 +50,7 @@ pub async fn trace<B: MessageBody + 'static>(
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
     let took = started.elapsed();
     let status = response.status().as_u16();
-    metrics::histogram!("estatebase_http_seconds", "route" => route.clone(), "status" => class(status))
+    metrics::histogram!(telemetry::HTTP_DURATION, "route" => route.clone(), "status" => class(status))
         .record(took);
     span.in_scope(|| tracing::info!(status, path, took_us = took.as_micros(), "answered"));
     let left = response.request().extensions().get::<super::extract::Left>().map(|left| left.0);

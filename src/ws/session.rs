@@ -622,7 +622,7 @@ impl Actor for Session {
             address.do_send(Wake);
         });
         ctx.run_interval(TICK, Self::tick);
-        metrics::gauge!("estatebase_sockets").increment(1.0);
+        metrics::gauge!(crate::telemetry::SOCKETS).increment(1.0);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -630,7 +630,7 @@ impl Actor for Session {
         for handle in self.handles.values() {
             handle.unsubscribe(self.id);
         }
-        metrics::gauge!("estatebase_sockets").decrement(1.0);
+        metrics::gauge!(crate::telemetry::SOCKETS).decrement(1.0);
     }
 }
 

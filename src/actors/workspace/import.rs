@@ -134,6 +134,8 @@ async fn commit(
     }
     group::settle(db, core, tx, &write).await.map_err(Attempt::Failed)?;
 
+    let stored = u64::try_from(write.items.len()).unwrap_or(0);
+    metrics::counter!(crate::telemetry::IMPORT_ROWS).increment(stored);
     let after = core.seq;
     core.seq = write.head.seq;
     core.hash = write.head.hash;

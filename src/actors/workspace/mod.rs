@@ -41,6 +41,7 @@ use crate::domain::membership::Members;
 use crate::domain::roles::Role;
 use crate::ids::{UserId, WorkspaceId};
 use crate::store::Db;
+use crate::telemetry;
 
 /// Commands in one group at most.
 const GROUP_COMMANDS: usize = 256;
@@ -126,11 +127,13 @@ impl Workspace {
         }
         let Some(mut core) = self.core.take() else { return };
         let group = self.next_group();
+        let commands = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        metrics::histogram!(telemetry::COMMIT_GROUP).record(f64::from(commands));
         let db = self.db.clone();
         let work = async move {
             let started = Instant::now();
             let done = run_group(&db, &mut core, group).await;
-            metrics::histogram!("estatebase_group_commit_seconds").record(started.elapsed());
+            metrics::histogram!(telemetry::COMMIT_DURATION).record(started.elapsed());
             (core, done)
         };
         let isolated = AssertUnwindSafe(work).catch_unwind().into_actor(self);
@@ -143,7 +146,7 @@ impl Workspace {
             Err(_) => {
                 // What the group did is unknown and its state is gone: its callers learn that
                 // nobody knows, and a fresh actor reads everything again.
-                metrics::counter!("estatebase_lane_panics_total").increment(1);
+                metrics::counter!(telemetry::PANICS, "where" => "lane").increment(1);
                 tracing::error!(workspace = %actor.id, "the lane panicked");
                 actor.gate.fail();
                 ctx.stop();
@@ -204,7 +207,7 @@ impl Workspace {
 
     fn fan_out(&mut self, batch: Arc<EventBatch>) {
         let now = Instant::now();
-        metrics::counter!("estatebase_events_total").increment(batch.len());
+        metrics::counter!(telemetry::EVENTS).increment(batch.len());
         for subscriber in self.subscribers.values_mut() {
             subscriber.outbox.push(Outgoing::Events(Arc::clone(&batch)));
             subscriber.heard_at = now;
@@ -277,7 +280,7 @@ impl Actor for Workspace {
         // Permits bound what may be under way; the mailbox must hold as much.
         ctx.set_mailbox_capacity(handle::PERMITS * 2);
         ctx.run_interval(TICK, Self::tick);
-        metrics::gauge!("estatebase_workspaces").increment(1.0);
+        metrics::gauge!(telemetry::WORKSPACES).increment(1.0);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -285,7 +288,7 @@ impl Actor for Workspace {
         for subscriber in self.subscribers.values() {
             subscriber.outbox.push(Outgoing::Rejoin { workspace: self.id });
         }
-        metrics::gauge!("estatebase_workspaces").decrement(1.0);
+        metrics::gauge!(telemetry::WORKSPACES).decrement(1.0);
     }
 }
 
