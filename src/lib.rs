@@ -12,6 +12,7 @@
     clippy::cast_sign_loss
 )]
 
+pub mod commands;
 pub mod domain;
 pub mod error;
 pub mod ids;

@@ -1,0 +1,6 @@
+//! The commands of the binary. Those below are clients of the public contracts only: they never
+//! look inside the server.
+
+pub mod client;
+pub mod loadtest;
+pub mod watch;
