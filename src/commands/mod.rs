@@ -3,4 +3,5 @@
 
 pub mod client;
 pub mod loadtest;
+pub mod seed;
 pub mod watch;
