@@ -1,6 +1,7 @@
 //! The commands of the binary. Those below are clients of the public contracts only: they never
 //! look inside the server.
 
+pub mod bench;
 pub mod client;
 pub mod loadtest;
 pub mod seed;
