@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod client;
+pub mod demo;
 pub mod loadtest;
 pub mod seed;
 pub mod watch;

@@ -17,7 +17,7 @@ BEGIN;
 UPDATE estatebase_bench.workspaces SET seq = seq + 1
     WHERE id = '00000000-0000-7000-8000-000000000001' RETURNING seq \gset
 UPDATE estatebase_bench.items
-    SET "values" = "values" || jsonb_build_object('5', :price), version = version + 1, seq = :seq,
+    SET "values" = "values" || jsonb_build_object('5', :price::int), version = version + 1, seq = :seq,
         updated_at = now(), updated_by = '00000000-0000-7000-8000-000000000001'
     WHERE workspace_id = '00000000-0000-7000-8000-000000000001'
         AND list_id = '00000000-0000-7000-8000-000000000001'
@@ -25,7 +25,7 @@ UPDATE estatebase_bench.items
 INSERT INTO estatebase_bench.events VALUES (
     '00000000-0000-7000-8000-000000000001', :seq, now(), 'items.changed',
     '00000000-0000-7000-8000-000000000001',
-    jsonb_build_object('item', :number::int, 'set', jsonb_build_object('5', :price)));
+    jsonb_build_object('item', :number::int, 'set', jsonb_build_object('5', :price::int)));
 COMMIT;
 "#;
 

@@ -98,6 +98,18 @@ impl Server {
         world.append(event)
     }
 
+    /// The lists that have items.
+    pub fn lists(&self) -> Vec<crate::ids::ListId> {
+        let world = self.world.lock().unwrap();
+        let mut lists: Vec<_> = world
+            .items
+            .keys()
+            .map(|(list, _)| list.parse().unwrap())
+            .collect();
+        lists.dedup();
+        lists
+    }
+
     /// Drops every connection.
     pub fn cut(&self) {
         self.world.lock().unwrap().cut();
@@ -198,6 +210,10 @@ impl World {
                 self.append(json!({ "kind": "list.created" }));
                 (201, json!({ "id": Uuid::new_v4(), "name": body["name"] }))
             }
+            ("GET", ["workspaces", _, "lists", _, "columns"]) => (
+                200,
+                json!({ "data": [{ "key": "LoadMarker", "name": "x", "type": "number" }] }),
+            ),
             ("POST", ["workspaces", _, "lists", list, "items"]) => (201, self.create(list, body)),
             ("GET", ["workspaces", _, "lists", list, "items"]) => {
                 let of_list = self.items.iter().filter(|((l, _), _)| l == list);

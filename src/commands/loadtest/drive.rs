@@ -40,7 +40,7 @@ const LOG_PAGE: u32 = 1000;
 /// When the load could not take place. Broken promises are in the report.
 pub async fn drive(plan: LoadPlan) -> anyhow::Result<LoadReport> {
     let rest = Rest::new(plan.server.clone(), plan.token.clone())?;
-    let ground = Ground::prepare(&rest, plan.workspace, plan.lists, plan.items).await?;
+    let ground = Ground::prepare(&rest, &plan).await?;
     let seats = open_sockets(&plan).await?;
     let stage = Arc::new(Stage {
         rest,

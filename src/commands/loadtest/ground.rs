@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::check::Known;
 use super::event::{COLUMN, Cells};
+use super::plan::LoadPlan;
 use crate::commands::client::rest::{Column, Rest, RestError};
 use crate::ids::{ItemId, ListId, WorkspaceId};
 
@@ -28,17 +29,12 @@ pub struct Field {
 }
 
 impl Ground {
-    /// Makes `lists` lists of `items` items each, in `workspace` or a new one.
+    /// Makes the plan's lists, in its workspace or a new one, or takes the list that it names.
     ///
     /// # Errors
-    /// When the server refuses.
-    pub async fn prepare(
-        rest: &Rest,
-        workspace: Option<WorkspaceId>,
-        lists: u16,
-        items: usize,
-    ) -> anyhow::Result<Self> {
-        let workspace = match workspace {
+    /// When the server refuses, or the named list has no items.
+    pub async fn prepare(rest: &Rest, plan: &LoadPlan) -> anyhow::Result<Self> {
+        let workspace = match plan.workspace {
             Some(workspace) => workspace,
             None => {
                 let made = rest.create_workspace("Load test", None).await;
@@ -46,8 +42,12 @@ impl Ground {
             }
         };
         let mut fields = Vec::new();
-        for number in 1..=lists.max(1) {
-            fields.push(Field::prepare(rest, workspace, number, items).await?);
+        if let Some(list) = plan.list {
+            fields.push(Field::existing(rest, workspace, list, plan.items).await?);
+        } else {
+            for number in 1..=plan.lists.max(1) {
+                fields.push(Field::prepare(rest, workspace, number, plan.items).await?);
+            }
         }
         Ok(Self {
             workspace,
@@ -91,6 +91,35 @@ impl Ground {
 }
 
 impl Field {
+    /// A list that is there already, with a column for the edits.
+    async fn existing(
+        rest: &Rest,
+        workspace: WorkspaceId,
+        list: ListId,
+        most: usize,
+    ) -> anyhow::Result<Self> {
+        let columns = rest.columns(workspace, list).await?;
+        if columns.iter().all(|column| column.key != COLUMN) {
+            let column = marker_column();
+            rest.create_column(workspace, list, &column).await?;
+        }
+        let limit = u32::try_from(most.clamp(1, BATCH))?;
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
+        while items.len() < most {
+            let page = rest
+                .items::<Cells>(workspace, list, limit, cursor.as_deref(), None)
+                .await?;
+            items.extend(page.data.into_iter().map(|item| item.id));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        anyhow::ensure!(!items.is_empty(), "there is nothing to edit in list {list}");
+        items.truncate(most);
+        Ok(Self { list, items })
+    }
+
     async fn prepare(
         rest: &Rest,
         workspace: WorkspaceId,
@@ -119,17 +148,24 @@ impl Field {
 }
 
 fn columns() -> [Column; 3] {
-    let column = |key: &str, name: &str, ty: &str| Column {
+    [
+        column("UnparsedAddress", "Address", "text"),
+        column("City", "City", "text"),
+        marker_column(),
+    ]
+}
+
+fn marker_column() -> Column {
+    column(COLUMN, "Last edit", "number")
+}
+
+fn column(key: &str, name: &str, ty: &str) -> Column {
+    Column {
         key: key.into(),
         name: name.into(),
         ty: ty.into(),
         options: Value::Null,
-    };
-    [
-        column("UnparsedAddress", "Address", "text"),
-        column("City", "City", "text"),
-        column(COLUMN, "Last edit", "number"),
-    ]
+    }
 }
 
 fn row(number: usize) -> Value {

@@ -30,7 +30,7 @@ pub use plan::{Audience, LoadPlan};
 pub use report::LoadReport;
 
 use super::client::login::LoginArgs;
-use crate::ids::WorkspaceId;
+use crate::ids::{ListId, WorkspaceId};
 
 /// Simulates concurrent editors and checks that nothing is lost, doubled or out of order.
 #[derive(Clone, Debug, clap::Args)]
@@ -55,6 +55,9 @@ pub struct LoadtestArgs {
     /// Lists that the editors are spread over.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub lists: u16,
+    /// A list of --workspace to edit, instead of lists made for the run.
+    #[arg(long, requires = "workspace", conflicts_with = "lists")]
+    pub list: Option<ListId>,
     /// Items in each list.
     #[arg(long, default_value_t = 100)]
     pub items: usize,
@@ -86,6 +89,7 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<ExitCode> {
         pipeline: args.pipeline,
         duration: args.duration,
         lists: args.lists,
+        list: args.list,
         items: args.items,
         rest_share: args.rest_share,
         audience: args.watchers.map_or(Audience::Editors, Audience::Watchers),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::ids::WorkspaceId;
+use crate::ids::{ListId, WorkspaceId};
 
 /// A load on one workspace.
 #[derive(Clone, Debug)]
@@ -22,8 +22,11 @@ pub struct LoadPlan {
     pub rate: f64,
     pub pipeline: usize,
     pub duration: Duration,
+    /// Lists that are made for the run.
     pub lists: u16,
-    /// Items a list.
+    /// Of `workspace`, to be edited instead: it gets one more column.
+    pub list: Option<ListId>,
+    /// Items a list; of a given list, at most so many of its first ones.
     pub items: usize,
     /// The part of all edits that goes over REST, from 0 to 1.
     pub rest_share: f64,
@@ -53,6 +56,7 @@ impl LoadPlan {
             pipeline: 1,
             duration: Duration::from_secs(10),
             lists: 1,
+            list: None,
             items: 100,
             rest_share: 0.0,
             audience: Audience::Editors,

@@ -100,3 +100,24 @@ async fn a_refusal_is_counted_and_is_no_fault() {
     assert!(report.verdict.sound, "{report}");
     assert_eq!((report.acked, report.refused), (99, 1));
 }
+
+#[tokio::test]
+async fn a_list_that_is_there_already_can_be_edited() {
+    let server = Server::start().await;
+    let plan = LoadPlan {
+        duration: Duration::from_millis(100),
+        ..LoadPlan::new(server.url.clone(), "token")
+    };
+    let first = run_plan(plan.clone()).await.unwrap();
+    let list = server.lists().remove(0);
+    let again = LoadPlan {
+        workspace: Some(first.workspace),
+        list: Some(list),
+        items: 40,
+        ..plan
+    };
+    let report = run_plan(again).await.unwrap();
+    assert!(report.verdict.sound, "{report}");
+    assert_eq!(server.lists(), [list]);
+    assert!((1..=40).contains(&report.verdict.items_checked));
+}

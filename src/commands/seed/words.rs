@@ -80,10 +80,10 @@ pub const OPENINGS: &[&str] = &[
     "Spacious rooms and generous storage",
 ];
 pub const FEATURES: &[&str] = &[
-    "quartz counters and a gas range",
+    "quartz counters",
     "hardwood floors throughout",
     "a covered patio for summer evenings",
-    "owned solar and a newer roof",
+    "owned solar",
     "a primary suite on the ground floor",
     "dual-pane windows and central air",
     "a two-car garage with a workbench",
