@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use url::Url;
 use uuid::Uuid;
@@ -322,17 +323,17 @@ async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 
 #[expect(
     clippy::result_large_err,
-    reason = "the handshake's callback is typed by the library"
+    reason = "the library says how a handshake is answered"
 )]
+fn with_protocol(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+    let protocol = super::frames::SUBPROTOCOL.parse().unwrap();
+    response
+        .headers_mut()
+        .insert("sec-websocket-protocol", protocol);
+    Ok(response)
+}
+
 async fn serve_socket(stream: TcpStream, world: Arc<Mutex<World>>) {
-    use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-    let with_protocol = |_: &Request, mut response: Response| {
-        let protocol = super::frames::SUBPROTOCOL.parse().unwrap();
-        response
-            .headers_mut()
-            .insert("sec-websocket-protocol", protocol);
-        Ok(response)
-    };
     let Ok(socket) = tokio_tungstenite::accept_hdr_async(stream, with_protocol).await else {
         return;
     };

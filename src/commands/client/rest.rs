@@ -280,7 +280,7 @@ impl Rest {
                     return Err(RestError::Refused {
                         problem: Box::new(problem(&answer)),
                         method: call.method,
-                        path: call.path,
+                        path: without_query(call.path),
                     });
                 }
                 Err(source) if attempt < ATTEMPTS && !source.is_builder() => {
@@ -290,7 +290,7 @@ impl Rest {
                 Err(source) => {
                     return Err(RestError::Transport {
                         method: call.method,
-                        path: call.path,
+                        path: without_query(call.path),
                         source,
                     });
                 }
@@ -562,11 +562,10 @@ impl Rest {
 
     /// A whole small collection, page after page.
     async fn all<T: DeserializeOwned>(&self, path: String) -> Result<Vec<T>, RestError> {
-        let first = format!("{path}?limit=1000");
         let mut found = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let path = with_cursor(first.clone(), cursor.as_deref());
+            let path = with_cursor(path.clone(), cursor.as_deref());
             let page: Page<T> = self.read(Call::new(Method::GET, path)).await?;
             found.extend(page.data);
             cursor = page.next_cursor;
@@ -603,9 +602,16 @@ fn with_cursor(path: String, cursor: Option<&str>) -> String {
         None => path,
         Some(cursor) => {
             let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
-            format!("{path}&cursor={cursor}")
+            let sign = if path.contains('?') { '&' } else { '?' };
+            format!("{path}{sign}cursor={cursor}")
         }
     }
+}
+
+/// What a message needs of a path: a query may be long, and is not what went wrong.
+fn without_query(mut path: String) -> String {
+    path.truncate(path.find('?').unwrap_or(path.len()));
+    path
 }
 
 fn is_busy(status: StatusCode) -> bool {

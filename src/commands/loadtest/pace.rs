@@ -52,6 +52,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn together_the_editors_make_the_rate(editors in 1_u16..300, rate in 1.0..5000.0_f64) {
             let window = Duration::from_secs(20);

@@ -410,7 +410,10 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_bytes_on_every_machine() {
-        assert_eq!(digest(agency(1, 1000)), "42065cb3b459e84ef954036e5a3c15b36513cdd1be09c4eeb71e8a0ffcf806b6");
+        assert_eq!(
+            digest(agency(1, 1000)),
+            "42065cb3b459e84ef954036e5a3c15b36513cdd1be09c4eeb71e8a0ffcf806b6"
+        );
         assert_ne!(digest(agency(1, 1000)), digest(agency(2, 1000)));
     }
 

@@ -9,14 +9,14 @@ impl Dice {
     /// For row `index` of the table `salt` under `seed`.
     pub fn of(seed: u64, salt: u64, index: u64) -> Self {
         let mut dice = Self(seed);
-        dice.0 = dice.next() ^ salt;
-        dice.0 = dice.next() ^ index;
-        dice.next();
+        dice.0 = dice.roll() ^ salt;
+        dice.0 = dice.roll() ^ index;
+        dice.roll();
         dice
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -26,7 +26,7 @@ impl Dice {
 
     /// Evenly from 0 to `bound` - 1; 0 when `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        let wide = u128::from(self.next()) * u128::from(bound);
+        let wide = u128::from(self.roll()) * u128::from(bound);
         u64::try_from(wide >> 64).unwrap_or_default()
     }
 
@@ -68,13 +68,13 @@ mod tests {
     fn the_generator_is_splitmix64() {
         // The first outputs for the state 1234567, as the reference implementation gives them.
         let mut dice = Dice(1_234_567);
-        assert_eq!(dice.next(), 6_457_827_717_110_365_317);
-        assert_eq!(dice.next(), 3_203_168_211_198_807_973);
+        assert_eq!(dice.roll(), 6_457_827_717_110_365_317);
+        assert_eq!(dice.roll(), 3_203_168_211_198_807_973);
     }
 
     #[test]
     fn rows_seeds_and_tables_have_chances_of_their_own() {
-        let first = |seed, salt, index| Dice::of(seed, salt, index).next();
+        let first = |seed, salt, index| Dice::of(seed, salt, index).roll();
         let all = [
             first(1, 1, 1),
             first(2, 1, 1),
