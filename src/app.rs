@@ -12,9 +12,11 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{App, HttpMessage, HttpServer, web};
 use secrecy::SecretString;
 use url::Url;
+use uuid::Uuid;
 
 use crate::actors::jobs::Jobs;
 use crate::actors::registry::Registry;
+use crate::actors::workspace::{self, NewWorkspace};
 use crate::config::{Config, Switch};
 use crate::telemetry::Metrics;
 use crate::auth::provider::ProviderConfig;
@@ -22,7 +24,9 @@ use crate::auth::{BuiltInKeys, Provider, Verifier, VerifierConfig};
 use crate::http::limits::{Limits, address};
 use crate::http::state::{AppState, Settings};
 use crate::http::{client, health, identity, openapi, request_id, routes};
-use crate::store::Db;
+use crate::domain::template;
+use crate::ids::{ListId, WorkspaceId};
+use crate::store::{self, Db};
 use crate::ws::{self, Gateway};
 
 /// Threads that serve requests, and as many that run workspaces.
@@ -166,6 +170,7 @@ impl Application {
         })
         .workers(THREADS)
         .max_connections(50_000)
+        .tcp_nodelay(true)
         .backlog(4_096)
         // Between nothing and half a second the close timer of actix-http may never fire.
         .client_disconnect_timeout(Duration::ZERO)
@@ -184,6 +189,29 @@ impl Application {
     /// The built-in identity provider, when no project is configured.
     pub fn provider(&self) -> Option<web::Data<Provider>> {
         self.provider.clone()
+    }
+
+    /// The login that a first look needs: an account and a workspace of the template, made unless
+    /// they are there. Only with the built-in provider.
+    pub async fn demo_login(&self) -> anyhow::Result<Option<(&'static str, &'static str)>> {
+        const EMAIL: &str = "demo@estatebase.example";
+        const PASSWORD: &str = "estatebase-demo";
+        let Some(provider) = &self.provider else { return Ok(None) };
+        let user = provider.ensure_user(EMAIL, SecretString::from(PASSWORD)).await?;
+        if store::members::of_person(&self.db, user).await?.is_empty() {
+            store::profiles::visit(&self.db, user, Some(EMAIL), Some("Demo")).await?;
+            let lists = template::real_estate().len();
+            let new = NewWorkspace {
+                id: WorkspaceId(Uuid::now_v7()),
+                name: "Demo agency".to_owned(),
+                template: Some("real_estate".to_owned()),
+                owner: user,
+                remember: None,
+                list_ids: (0..lists).map(|_| ListId(Uuid::now_v7())).collect(),
+            };
+            workspace::create(&self.db, new).await?;
+        }
+        Ok(Some((EMAIL, PASSWORD)))
     }
 
     /// A way to stop it from elsewhere.

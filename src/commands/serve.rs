@@ -22,6 +22,9 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Serve {
     #[command(flatten)]
     config: Config,
+    /// Make a demo login with a workspace, and print it (development only)
+    #[arg(long)]
+    demo: bool,
 }
 
 impl Serve {
@@ -40,7 +43,7 @@ impl Serve {
         let url = config.public_url(listener.local_addr()?);
         folder.announce(&url)?;
         let database = Database::open(&config, &folder).await?;
-        let served = serve(config, listener, &database, metrics, &url).await;
+        let served = serve(config, listener, &database, metrics, &url, self.demo).await;
         if let Err(error) = database.close().await {
             error!("{error:#}");
         }
@@ -54,6 +57,7 @@ async fn serve(
     database: &Database,
     metrics: Metrics,
     url: &str,
+    demo: bool,
 ) -> anyhow::Result<()> {
     if config.is_development() {
         match &database.owner_url {
@@ -63,7 +67,20 @@ async fn serve(
     }
     info!("serving at {url}");
     let database_url = database.url.clone();
-    app::run(Parts { config, listener, database_url, metrics }, async |_| {}).await
+    let demo = demo && config.is_development();
+    let parts = Parts { config, listener, database_url, metrics };
+    app::run(parts, async |application| {
+        println!("\n  Estatebase  {url}");
+        if demo {
+            match application.demo_login().await {
+                Ok(Some((email, password))) => println!("  Demo login  {email} / {password}"),
+                Ok(None) => {}
+                Err(error) => warn!("no demo login could be made: {error:#}"),
+            }
+        }
+        println!();
+    })
+    .await
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::extract::{Body, Caller, access, op_of, path_id, remember, state};
+use super::cursor::{SmallPage, small_page};
+use super::extract::{Body, Caller, access, op_of, path_id, query, remember, state};
 use super::problem::{json_at, respond};
 use super::state::Settings;
 use super::submit::{admin, admin_at};
@@ -38,13 +39,14 @@ pub struct AcceptIn {
 }
 
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let asked: SmallPage = query(&request)?;
     let access = access(&request, &caller, Action::ManageMembers).await?;
     let state = state(&request)?;
     let tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let invites = store::invites::open(&tx, access.snapshot.id, Utc::now()).await?;
     tx.commit().await?;
     let data: Vec<InviteOut> = invites.iter().map(InviteOut::new).collect();
-    let body = serde_json::json!({"data": data, "next_cursor": null}).to_string();
+    let body = small_page(&state.settings, "invites", &asked, data)?;
     Ok(json_at(access.snapshot.seq, body))
 }
 

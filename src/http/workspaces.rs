@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::cursor::{SmallPage, small_page};
 use super::extract::{Access, Body, Caller, access, query, remember, state};
 use super::problem::{json_at, respond};
 use super::submit::admin;
@@ -38,11 +39,12 @@ pub struct WorkspacePatch {
 struct NoQuery {}
 
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    query::<NoQuery>(&request)?;
+    let asked: SmallPage = query(&request)?;
     let state = state(&request)?;
     let memberships = store::members::of_person(&state.db, caller.0.user).await?;
     let data: Vec<MembershipOut> = memberships.iter().map(MembershipOut::new).collect();
-    Ok(HttpResponse::Ok().json(serde_json::json!({"data": data, "next_cursor": null})))
+    let body = small_page(&state.settings, "workspaces", &asked, data)?;
+    Ok(HttpResponse::Ok().content_type("application/json").body(body))
 }
 
 pub async fn create(
