@@ -118,7 +118,11 @@ impl Jobs {
         let (db, registry, uploads) = (self.db.clone(), Arc::clone(&self.registry), self.uploads.clone());
         let owner = self.owner.clone();
         let load = async move || load(&db, &registry, &uploads, workspace, id, &owner).await;
-        let sink = LaneSink { db: self.db.clone(), registry: Arc::clone(&self.registry), workspace, job: id };
+        let facts = match find(&self.db, workspace, id).await {
+            Ok(job) => Arc::new(news(&job)),
+            Err(error) => return tracing::error!(%error, job = %id, "a claimed job can't be read"),
+        };
+        let sink = LaneSink { registry: Arc::clone(&self.registry), workspace, facts };
         let mut running = start(load, sink, Patience::default());
         let ended = tokio::select! {
             ended = running.wait() => ended,
@@ -269,27 +273,26 @@ pub fn news(job: &Job) -> JobNews {
 /// The workspace's lane as the sink of a job's batches.
 #[derive(Clone)]
 struct LaneSink {
-    db: Db,
     registry: Arc<Registry>,
     workspace: WorkspaceId,
-    job: JobId,
+    /// Whose job it is, and how large.
+    facts: Arc<JobNews>,
 }
 
 impl BatchSink for LaneSink {
     async fn import_batch(&self, batch: ImportBatch) -> Result<ImportedBatch, AppError> {
         let handle: WorkspaceHandle = self.registry.open(self.workspace).await?;
-        let job = find(&self.db, self.workspace, self.job).await?;
         let progress = batch.progress.clone();
         let state = if batch.last { "succeeded" } else { "running" };
         let command = Command::Import(Arc::new(batch));
-        let reply = handle.submit(request(self.job, job.created_by, command)).await?;
+        let reply = handle.submit(request(self.facts.job, self.facts.user, command)).await?;
         handle.announce(JobNews {
             state: state.to_owned(),
             done: progress.checkpoint_bytes,
             read: progress.read,
             created: progress.created,
             failed: progress.failed,
-            ..news(&job)
+            ..JobNews::clone(&self.facts)
         });
         Ok(ImportedBatch { seq: u64::try_from(reply.seq).unwrap_or(0) })
     }

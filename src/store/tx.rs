@@ -37,7 +37,7 @@ impl Tx {
             Purpose::Commit => {
                 "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
                  SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-                 SET LOCAL enable_seqscan = off"
+                 SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan"
             }
         };
         // A UUID's text holds nothing but hex digits and hyphens: safe to write into the statement.

@@ -84,8 +84,8 @@ fn short_keys_are_refused_everywhere() {
 #[test]
 fn what_is_not_built_is_refused_and_not_ignored() {
     names(
-        "--storage-url s3://bucket --smtp-url smtp://mail --redis-url redis://cache",
-        &["STORAGE_URL", "SMTP_URL", "REDIS_URL"],
+        "--storage-url s3://bucket --smtp-url smtp://mail",
+        &["STORAGE_URL", "SMTP_URL"],
     );
 }
 
