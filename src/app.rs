@@ -19,10 +19,15 @@ pub struct Parts {
     /// The migrated database as the server's role.
     pub database_url: SecretString,
     pub metrics: Metrics,
+    /// Whether to make and print a login to try it with.
+    pub demo: bool,
 }
 
 /// Serves until it is told to stop (SIGINT, SIGTERM): requests under way may finish.
 pub async fn run(parts: Parts) -> anyhow::Result<()> {
+    if parts.demo {
+        tracing::warn!("there is no login to try it with yet");
+    }
     let upkeep = actix_web::rt::spawn(parts.metrics.keep_up());
     let served = HttpServer::new(|| App::new().route("/healthz", web::get().to(alive)))
         // Anything between 0 and half a second makes closing connections hang in actix-http.

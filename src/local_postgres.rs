@@ -53,7 +53,11 @@ const SETTINGS: &[&str] = &[
     "synchronous_commit=on",
 ];
 /// For data that stays, on a machine of some GB.
-const KEPT: &[&str] = &["max_connections=100", "shared_buffers=256MB", "max_wal_size=4GB"];
+const KEPT: &[&str] = &[
+    "max_connections=100",
+    "shared_buffers=256MB",
+    "max_wal_size=4GB",
+];
 /// For data that nobody misses after a crash.
 const THROWAWAY: &[&str] = &[
     "max_connections=300",
@@ -130,7 +134,9 @@ impl LocalPostgres {
         };
         let mut access = Access::new();
         cluster.make(&access, &["--no-sync"])?;
-        let guard = cluster.start(&mut access, Ending::Deleted(folder.path())).await?;
+        let guard = cluster
+            .start(&mut access, Ending::Deleted(folder.path()))
+            .await?;
         // From here on the guard deletes it.
         let _ = folder.keep();
         let this = Self { access, guard };
@@ -140,7 +146,8 @@ impl LocalPostgres {
 
     /// The product's database as its owner; for migrations.
     pub fn owner_url(&self) -> SecretString {
-        self.access.url(OWNER, &self.access.owner_password, DATABASE)
+        self.access
+            .url(OWNER, &self.access.owner_password, DATABASE)
     }
 
     /// The product's database as the server's role.
@@ -150,7 +157,8 @@ impl LocalPostgres {
 
     /// The database `postgres` as the superuser.
     pub fn superuser_url(&self) -> SecretString {
-        self.access.url(SUPERUSER, &self.access.superuser_password, "postgres")
+        self.access
+            .url(SUPERUSER, &self.access.superuser_password, "postgres")
     }
 
     /// Stops the cluster and waits until it is gone.
@@ -163,8 +171,14 @@ impl LocalPostgres {
         let furnish = async {
             let mut connection = self.access.superuser().connect().await?;
             let (owner, web) = (
-                Login { name: OWNER, password: &self.access.owner_password },
-                Login { name: WEB, password: &self.access.app_password },
+                Login {
+                    name: OWNER,
+                    password: &self.access.owner_password,
+                },
+                Login {
+                    name: WEB,
+                    password: &self.access.app_password,
+                },
             );
             roles::ensure_groups(&mut connection).await?;
             roles::ensure_login(&mut connection, owner, None).await?;
@@ -173,7 +187,9 @@ impl LocalPostgres {
             connection.close().await?;
             anyhow::Ok(())
         };
-        furnish.await.context("the private Postgres can't be given its roles and database")
+        furnish
+            .await
+            .context("the private Postgres can't be given its roles and database")
     }
 }
 
@@ -222,7 +238,11 @@ impl Access {
 
     /// All parts are hexadecimal or plain names: nothing needs an escape.
     fn url(&self, user: &str, password: &str, database: &str) -> SecretString {
-        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port).into()
+        format!(
+            "postgres://{user}:{password}@127.0.0.1:{}/{database}",
+            self.port
+        )
+        .into()
     }
 
     fn superuser(&self) -> PgConnectOptions {
@@ -238,7 +258,9 @@ impl Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Access").field("port", &self.port).finish_non_exhaustive()
+        out.debug_struct("Access")
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -280,7 +302,12 @@ impl Cluster {
         self.account.give(&password)?;
         let mut command = self.program("initdb");
         command
-            .args(["--encoding=UTF8", "--auth=scram-sha-256", "--username", SUPERUSER])
+            .args([
+                "--encoding=UTF8",
+                "--auth=scram-sha-256",
+                "--username",
+                SUPERUSER,
+            ])
             .args(LOCALE)
             .args(options)
             .arg("--pwfile")
@@ -300,7 +327,10 @@ impl Cluster {
         for attempt in 1..=ATTEMPTS {
             access.port = free_port(access.port)?;
             let mut postgres = self.program("postgres");
-            postgres.arg("-D").arg(&self.data).args(["-p", &access.port.to_string()]);
+            postgres
+                .arg("-D")
+                .arg(&self.data)
+                .args(["-p", &access.port.to_string()]);
             for setting in SETTINGS.iter().chain(self.settings) {
                 postgres.args(["-c", setting]);
             }
@@ -372,7 +402,13 @@ fn make_home(account: &Account, folder: &Path, link: &Path) -> anyhow::Result<()
     let name = hash.get(..12).unwrap_or(&hash);
     // The first names may be taken by the data of earlier folders of the same path.
     let home = (1u32..)
-        .map(|n| base.join(if n == 1 { name.to_owned() } else { format!("{name}-{n}") }))
+        .map(|n| {
+            base.join(if n == 1 {
+                name.to_owned()
+            } else {
+                format!("{name}-{n}")
+            })
+        })
         .find(|home| !home.exists())
         .context("no name is free")?;
     make_private_folder(account, &home)?;
@@ -396,8 +432,14 @@ fn make_private_folder(account: &Account, path: &Path) -> anyhow::Result<()> {
 /// A new folder among the temporary ones, or in /tmp when the account can't enter those.
 fn temporary_folder(account: &Account) -> anyhow::Result<tempfile::TempDir> {
     let usual = std::env::temp_dir();
-    let base = if account.may_enter(&usual) { usual } else { PathBuf::from("/tmp") };
-    let folder = tempfile::Builder::new().prefix("estatebase-").tempdir_in(base)?;
+    let base = if account.may_enter(&usual) {
+        usual
+    } else {
+        PathBuf::from("/tmp")
+    };
+    let folder = tempfile::Builder::new()
+        .prefix("estatebase-")
+        .tempdir_in(base)?;
     account.give(folder.path())?;
     Ok(folder)
 }
@@ -413,7 +455,9 @@ fn free_port(wanted: u16) -> anyhow::Result<u16> {
 /// Waits until Postgres answers (true) or has ended (false).
 async fn await_answer(guard: &mut Guard, access: &Access) -> anyhow::Result<bool> {
     let begun = Instant::now();
-    let options = access.superuser().log_statements(tracing::log::LevelFilter::Off);
+    let options = access
+        .superuser()
+        .log_statements(tracing::log::LevelFilter::Off);
     loop {
         match PgConnection::connect_with(&options).await {
             Ok(connection) => {
@@ -422,9 +466,11 @@ async fn await_answer(guard: &mut Guard, access: &Access) -> anyhow::Result<bool
                 return Ok(true);
             }
             Err(_) if guard.has_ended()? => return Ok(false),
-            Err(sqlx::Error::Database(answer)) if answer.code().as_deref() == Some("28P01") => bail!(
-                "the private Postgres does not take the password in postgres.json: that file is not the one it was made with. Put it back, or start anew with: make reset"
-            ),
+            Err(sqlx::Error::Database(answer)) if answer.code().as_deref() == Some("28P01") => {
+                bail!(
+                    "the private Postgres does not take the password in postgres.json: that file is not the one it was made with. Put it back, or start anew with: make reset"
+                )
+            }
             Err(error) if begun.elapsed() > PATIENCE => {
                 return Err(error).context("the private Postgres does not answer");
             }
@@ -449,6 +495,12 @@ fn command_line(pid: i32) -> Option<String> {
     if let Ok(line) = fs::read(format!("/proc/{pid}/cmdline")) {
         return Some(String::from_utf8_lossy(&line).replace('\0', " "));
     }
-    let output = Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = Command::new("ps")
+        .args(["-o", "args=", "-p", &pid.to_string()])
+        .output()
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

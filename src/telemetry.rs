@@ -36,15 +36,20 @@ const TALKATIVE: &str = "actix_server=warn,sea_orm_migration=warn,sqlx=warn";
 
 /// Sends log lines to standard error; `filter` as in `LOG`. Fails when it was called before.
 pub fn start_logs(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter =
-        format!("{TALKATIVE},{filter}").parse::<EnvFilter>().context("LOG can't be read")?;
+    let filter = format!("{TALKATIVE},{filter}")
+        .parse::<EnvFilter>()
+        .context("LOG can't be read")?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::NONE)
         .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Compact => lines.compact().with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("logs can't be started: {error}"))
 }
@@ -80,17 +85,67 @@ enum Kind {
 }
 
 const METRICS: &[(Kind, &str, Unit, &str)] = &[
-    (Kind::Counter, HTTP_REQUESTS, Unit::Count, "Requests answered"),
-    (Kind::Histogram, HTTP_DURATION, Unit::Seconds, "Time to answer a request"),
+    (
+        Kind::Counter,
+        HTTP_REQUESTS,
+        Unit::Count,
+        "Requests answered",
+    ),
+    (
+        Kind::Histogram,
+        HTTP_DURATION,
+        Unit::Seconds,
+        "Time to answer a request",
+    ),
     (Kind::Gauge, SOCKETS, Unit::Count, "Sockets open now"),
-    (Kind::Counter, FRAMES, Unit::Count, "Frames handed to sockets"),
-    (Kind::Gauge, WORKSPACES, Unit::Count, "Workspaces with a living actor"),
-    (Kind::Counter, RESTARTS, Unit::Count, "Workspace actors that died and were started anew"),
-    (Kind::Gauge, LANE_DEPTH, Unit::Count, "Commands waiting in all lanes"),
-    (Kind::Histogram, LANE_WAIT, Unit::Seconds, "Time that a command waited in its lane"),
-    (Kind::Histogram, COMMIT_DURATION, Unit::Seconds, "Time of one group's transaction"),
-    (Kind::Histogram, COMMIT_GROUP, Unit::Count, "Commands in one group"),
-    (Kind::Counter, IMPORT_ROWS, Unit::Count, "Rows read by imports"),
+    (
+        Kind::Counter,
+        FRAMES,
+        Unit::Count,
+        "Frames handed to sockets",
+    ),
+    (
+        Kind::Gauge,
+        WORKSPACES,
+        Unit::Count,
+        "Workspaces with a living actor",
+    ),
+    (
+        Kind::Counter,
+        RESTARTS,
+        Unit::Count,
+        "Workspace actors that died and were started anew",
+    ),
+    (
+        Kind::Gauge,
+        LANE_DEPTH,
+        Unit::Count,
+        "Commands waiting in all lanes",
+    ),
+    (
+        Kind::Histogram,
+        LANE_WAIT,
+        Unit::Seconds,
+        "Time that a command waited in its lane",
+    ),
+    (
+        Kind::Histogram,
+        COMMIT_DURATION,
+        Unit::Seconds,
+        "Time of one group's transaction",
+    ),
+    (
+        Kind::Histogram,
+        COMMIT_GROUP,
+        Unit::Count,
+        "Commands in one group",
+    ),
+    (
+        Kind::Counter,
+        IMPORT_ROWS,
+        Unit::Count,
+        "Rows read by imports",
+    ),
 ];
 
 /// Upper bounds of the buckets of everything that is measured in seconds.
@@ -107,7 +162,9 @@ pub struct Metrics(PrometheusHandle);
 impl Metrics {
     /// Starts to collect, for the whole process. Fails when it was called before.
     pub fn start() -> anyhow::Result<Self> {
-        let handle = builder()?.install_recorder().context("metrics can't be started")?;
+        let handle = builder()?
+            .install_recorder()
+            .context("metrics can't be started")?;
         for &(kind, name, unit, description) in METRICS {
             match kind {
                 Kind::Counter => metrics::describe_counter!(name, unit, description),
@@ -165,7 +222,11 @@ mod tests {
     fn every_metric_is_named_by_its_kind_and_unit() {
         for (kind, name, unit, _) in METRICS {
             assert!(name.starts_with("estatebase_"), "{name}");
-            assert_eq!(matches!(kind, Kind::Counter), name.ends_with("_total"), "{name}");
+            assert_eq!(
+                matches!(kind, Kind::Counter),
+                name.ends_with("_total"),
+                "{name}"
+            );
             assert_eq!(*unit == Unit::Seconds, name.ends_with("_seconds"), "{name}");
         }
     }

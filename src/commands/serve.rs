@@ -22,12 +22,20 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Serve {
     #[command(flatten)]
     config: Config,
+
+    /// Make a login to try it with, and print it (development only)
+    #[arg(long)]
+    demo: bool,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config;
-        let problems = config.check();
+        let mut problems = config.check();
+        if self.demo && !config.is_development() {
+            problems
+                .push("--demo makes a login that everyone knows: it is for development.".into());
+        }
         if !problems.is_empty() {
             eprintln!("The configuration does not allow a start:");
             problems.iter().for_each(|problem| eprintln!("- {problem}"));
@@ -40,7 +48,15 @@ impl Serve {
         let url = config.public_url(listener.local_addr()?);
         folder.announce(&url)?;
         let database = Database::open(&config, &folder).await?;
-        let served = serve(config, listener, &database, metrics, &url).await;
+        let database_url = database.url.clone();
+        let parts = Parts {
+            config,
+            listener,
+            database_url,
+            metrics,
+            demo: self.demo,
+        };
+        let served = serve(parts, &database, &url).await;
         if let Err(error) = database.close().await {
             error!("{error:#}");
         }
@@ -48,27 +64,24 @@ impl Serve {
     }
 }
 
-async fn serve(
-    config: Config,
-    listener: TcpListener,
-    database: &Database,
-    metrics: Metrics,
-    url: &str,
-) -> anyhow::Result<()> {
-    if config.is_development() {
+async fn serve(parts: Parts, database: &Database, url: &str) -> anyhow::Result<()> {
+    if parts.config.is_development() {
         match &database.owner_url {
             Some(owner_url) => database::migrate(owner_url).await?,
             None => warn!("DATABASE_OWNER_URL is not set: the database is taken as it is"),
         }
     }
     info!("serving at {url}");
-    let database_url = database.url.clone();
-    app::run(Parts { config, listener, database_url, metrics }).await
+    app::run(parts).await
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)?.into_std()

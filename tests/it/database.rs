@@ -38,8 +38,16 @@ async fn the_servers_role_owns_nothing_and_is_bound_by_the_policies() {
     .await
     .unwrap();
     assert_eq!(owned, 0);
-    let refused = sqlx::raw_sql("CREATE TABLE estatebase.mine ()").execute(&mut app).await;
-    let code = refused.unwrap_err().as_database_error().unwrap().code().unwrap().into_owned();
+    let refused = sqlx::raw_sql("CREATE TABLE estatebase.mine ()")
+        .execute(&mut app)
+        .await;
+    let code = refused
+        .unwrap_err()
+        .as_database_error()
+        .unwrap()
+        .code()
+        .unwrap()
+        .into_owned();
     assert_eq!(code, "42501", "insufficient_privilege");
     let mut owner = PgConnection::connect(&db.owner_url()).await.unwrap();
     assert!(!roles::is_fit_for_serving(&mut owner).await.unwrap());

@@ -30,13 +30,21 @@ impl Command {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let url = Url::parse(line.trim()).unwrap();
         let mut superuser = PgConnection::connect(url.as_str()).await.unwrap();
-        let folder: String =
-            sqlx::query_scalar("SHOW data_directory").fetch_one(&mut superuser).await.unwrap();
+        let folder: String = sqlx::query_scalar("SHOW data_directory")
+            .fetch_one(&mut superuser)
+            .await
+            .unwrap();
         assert!(Path::new(&folder).exists());
-        Self { child, url, folder: folder.into() }
+        Self {
+            child,
+            url,
+            folder: folder.into(),
+        }
     }
 
     fn is_gone(&self) -> bool {
@@ -49,7 +57,13 @@ impl Command {
 async fn a_throwaway_postgres_lasts_as_long_as_its_command() {
     let mut command = Command::start("exit 7").await;
     assert!(!command.is_gone());
-    command.child.stdin.take().unwrap().write_all(b"go on\n").unwrap();
+    command
+        .child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"go on\n")
+        .unwrap();
     assert_eq!(command.child.wait().unwrap().code(), Some(7));
     assert!(command.is_gone());
 }
@@ -67,7 +81,9 @@ async fn a_throwaway_postgres_goes_even_when_nobody_is_left_to_stop_it() {
     let mut command = Command::start("exit 7").await;
     command.child.kill().unwrap();
     command.child.wait().unwrap();
-    eventually("the folder is deleted and the port free", || command.is_gone());
+    eventually("the folder is deleted and the port free", || {
+        command.is_gone()
+    });
 }
 
 #[test]
@@ -86,7 +102,10 @@ fn a_taken_port_is_said_before_anything_is_made() {
     let output = run(command.arg(folder.path()));
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains(&format!("{address} can't be listened on")), "{said}");
+    assert!(
+        said.contains(&format!("{address} can't be listened on")),
+        "{said}"
+    );
     assert!(!folder.path().join("postgres").exists());
 }
 
@@ -99,17 +118,29 @@ async fn a_folder_serves_once_at_a_time_and_outlives_every_death() {
     let second = run(estatebase("serve --port 0 --data-dir").arg(folder));
     assert_eq!(second.status.code(), Some(1));
     let said = text(&second.stderr);
-    assert!(said.contains(&format!("it answers at {}.", server.url)), "{said}");
+    assert!(
+        said.contains(&format!("it answers at {}.", server.url)),
+        "{said}"
+    );
 
-    sqlx::raw_sql("CREATE TABLE kept (word text)").execute(&mut owner(folder).await).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE kept (word text)")
+        .execute(&mut owner(folder).await)
+        .await
+        .unwrap();
     keep(folder, "before the stop").await;
     assert!(server.stop().success());
-    assert!(!folder.join("postgres/data/postmaster.pid").exists(), "Postgres was stopped too");
+    assert!(
+        !folder.join("postgres/data/postmaster.pid").exists(),
+        "Postgres was stopped too"
+    );
 
     // Another program takes the port that Postgres had.
     let taken = TcpListener::bind(("127.0.0.1", private_postgres(folder).get_port())).unwrap();
     let server = Server::start(folder);
-    assert_ne!(private_postgres(folder).get_port(), taken.local_addr().unwrap().port());
+    assert_ne!(
+        private_postgres(folder).get_port(),
+        taken.local_addr().unwrap().port()
+    );
     keep(folder, "before the server's death").await;
     server.kill();
 
@@ -143,7 +174,9 @@ async fn a_folder_serves_once_at_a_time_and_outlives_every_death() {
 }
 
 async fn owner(folder: &Path) -> PgConnection {
-    PgConnection::connect_with(&private_postgres(folder)).await.unwrap()
+    PgConnection::connect_with(&private_postgres(folder))
+        .await
+        .unwrap()
 }
 
 async fn keep(folder: &Path, word: &str) {
@@ -163,7 +196,9 @@ fn postmaster(folder: &Path) -> i32 {
 /// The guard is the postmaster's parent.
 fn guard(folder: &Path) -> i32 {
     let pid = postmaster(folder).to_string();
-    let output = std::process::Command::new("ps").args(["-o", "ppid=", "-p", &pid]).output();
+    let output = std::process::Command::new("ps")
+        .args(["-o", "ppid=", "-p", &pid])
+        .output();
     text(&output.unwrap().stdout).trim().parse().unwrap()
 }
 

@@ -28,12 +28,25 @@ impl Hosted {
         };
         let mut server = hosted.superuser().await;
         roles::ensure_groups(&mut server).await.unwrap();
-        let Self { database, owner, .. } = &hosted;
-        execute(&mut server, format!("CREATE ROLE {owner} LOGIN {attributes} PASSWORD 'owner'"))
-            .await;
+        let Self {
+            database, owner, ..
+        } = &hosted;
+        execute(
+            &mut server,
+            format!("CREATE ROLE {owner} LOGIN {attributes} PASSWORD 'owner'"),
+        )
+        .await;
         // As if it had made the group itself: from version 16 on, who makes a role may grant it.
-        execute(&mut server, format!("GRANT {} TO {owner} WITH ADMIN OPTION", roles::APP)).await;
-        execute(&mut server, format!("CREATE DATABASE {database} OWNER {owner}")).await;
+        execute(
+            &mut server,
+            format!("GRANT {} TO {owner} WITH ADMIN OPTION", roles::APP),
+        )
+        .await;
+        execute(
+            &mut server,
+            format!("CREATE DATABASE {database} OWNER {owner}"),
+        )
+        .await;
         hosted
     }
 
@@ -45,7 +58,8 @@ impl Hosted {
         let mut url: Url = server_url();
         url.set_username(user).unwrap();
         // Encodes all that a URL gives a meaning.
-        url.set_password(Some(&password.replace('%', "%25"))).unwrap();
+        url.set_password(Some(&password.replace('%', "%25")))
+            .unwrap();
         url.set_path(&self.database);
         url.into()
     }
@@ -58,7 +72,9 @@ impl Hosted {
     }
 
     async fn has_the_schema(&self) -> bool {
-        let mut owner = PgConnection::connect(&self.url(&self.owner, "owner")).await.unwrap();
+        let mut owner = PgConnection::connect(&self.url(&self.owner, "owner"))
+            .await
+            .unwrap();
         sqlx::query_scalar("SELECT to_regclass('estatebase.workspaces') IS NOT NULL")
             .fetch_one(&mut owner)
             .await
@@ -82,7 +98,9 @@ async fn it_makes_the_schema_and_the_servers_role_and_may_be_repeated() {
         assert!(!text(&output.stderr).contains("p@ss"));
     }
     assert!(hosted.has_the_schema().await);
-    let mut web = PgConnection::connect(&hosted.url(&hosted.web, PASSWORD)).await.unwrap();
+    let mut web = PgConnection::connect(&hosted.url(&hosted.web, PASSWORD))
+        .await
+        .unwrap();
     assert!(roles::is_fit_for_serving(&mut web).await.unwrap());
     web.close().await.unwrap();
     hosted.drop().await;
@@ -99,13 +117,21 @@ async fn an_owner_who_may_make_no_roles_is_told_what_to_type() {
         format!("\\password \"{}\"", hosted.web),
         format!("GRANT \"estatebase_app\" TO \"{}\";", hosted.web),
     ] {
-        assert!(said.lines().any(|said| said == line), "{line} not in\n{said}");
+        assert!(
+            said.lines().any(|said| said == line),
+            "{line} not in\n{said}"
+        );
     }
     assert!(!said.contains("p@ss"), "{said}");
 
     let mut server = hosted.superuser().await;
-    let login = roles::Login { name: &hosted.web, password: PASSWORD };
-    roles::ensure_login(&mut server, login, Some(roles::APP)).await.unwrap();
+    let login = roles::Login {
+        name: &hosted.web,
+        password: PASSWORD,
+    };
+    roles::ensure_login(&mut server, login, Some(roles::APP))
+        .await
+        .unwrap();
     let output = hosted.migrate();
     assert!(output.status.success(), "{}", text(&output.stderr));
     hosted.drop().await;
@@ -115,8 +141,13 @@ async fn an_owner_who_may_make_no_roles_is_told_what_to_type() {
 async fn a_role_that_passes_the_policies_by_is_refused() {
     let hosted = Hosted::new("CREATEROLE").await;
     let mut server = hosted.superuser().await;
-    let login = roles::Login { name: &hosted.web, password: PASSWORD };
-    roles::ensure_login(&mut server, login, Some(roles::APP)).await.unwrap();
+    let login = roles::Login {
+        name: &hosted.web,
+        password: PASSWORD,
+    };
+    roles::ensure_login(&mut server, login, Some(roles::APP))
+        .await
+        .unwrap();
     execute(&mut server, format!("ALTER ROLE {} BYPASSRLS", hosted.web)).await;
     let output = hosted.migrate();
     assert_eq!(output.status.code(), Some(1));

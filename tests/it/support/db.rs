@@ -69,12 +69,14 @@ pub(crate) fn drop_database(name: &str) {
     let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
     // The caller may stand in a runtime, which must not be blocked on.
     let dropping = std::thread::spawn(move || {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(
-            async {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(async {
                 let mut server = PgConnection::connect(server_url().as_str()).await.unwrap();
                 execute(&mut server, statement).await;
-            },
-        );
+            });
     });
     let dropped = dropping.join();
     if !std::thread::panicking() {
@@ -83,7 +85,10 @@ pub(crate) fn drop_database(name: &str) {
 }
 
 pub(crate) async fn execute(connection: &mut PgConnection, statement: String) {
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .unwrap();
 }
 
 async fn make_template() -> String {
@@ -91,8 +96,13 @@ async fn make_template() -> String {
     let mut server = PgConnection::connect(server_url().as_str()).await.unwrap();
     roles::ensure_groups(&mut server).await.unwrap();
     for (role, group) in [(OWNER, None), (WEB, Some(roles::APP))] {
-        let login = Login { name: role, password: PASSWORD };
-        roles::ensure_login(&mut server, login, group).await.unwrap();
+        let login = Login {
+            name: role,
+            password: PASSWORD,
+        };
+        roles::ensure_login(&mut server, login, group)
+            .await
+            .unwrap();
     }
     execute(&mut server, format!("CREATE DATABASE {name} OWNER {OWNER}")).await;
     let owner = sea_orm::Database::connect(url(OWNER, &name)).await.unwrap();

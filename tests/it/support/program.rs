@@ -53,7 +53,10 @@ impl Server {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let url = loop {
-            let line = lines.next().unwrap_or_else(|| panic!("it ended:\n{said}")).unwrap();
+            let line = lines
+                .next()
+                .unwrap_or_else(|| panic!("it ended:\n{said}"))
+                .unwrap();
             if let Some((_, rest)) = line.split_once("serving at ") {
                 break rest.split('"').next().unwrap().to_owned();
             }
@@ -106,7 +109,10 @@ pub(crate) fn private_postgres(folder: &Path) -> PgConnectOptions {
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "not so after 10 s: {what}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "not so after 10 s: {what}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
