@@ -70,7 +70,7 @@ look() {
         if [ "$system" = apt ] && ! apt_has_node; then
             lines+=("# Node.js $node_needed or newer, newer than this system's package: https://nodejs.org/en/download")
         else
-            need "Node.js $node_needed or newer" "nodejs npm" node
+            need "Node.js $node_needed or newer" "$(apt_node_packages)" node
         fi
     fi
     if ! has cargo; then
@@ -93,6 +93,15 @@ apt_has_node() {
     local version
     version=$(apt-cache policy nodejs 2>/dev/null | sed -n 's/^ *Candidate: \([0-9.]*\).*/\1/p')
     at_least "${version:-0}" "$node_needed"
+}
+
+# Debian's npm stands apart; in the packages of Node.js's distributors it is inside.
+apt_node_packages() {
+    if apt-cache show --no-all-versions nodejs 2>/dev/null | grep -q '^Provides:.*npm'; then
+        echo nodejs
+    else
+        echo nodejs npm
+    fi
 }
 
 look "$@" >/dev/null
