@@ -71,6 +71,8 @@ async fn a_throwaway_postgres_lasts_as_long_as_its_command() {
 #[tokio::test]
 async fn a_signal_ends_the_command_and_its_postgres() {
     let mut command = Command::start("exit 7").await;
+    // `wait` would close it, and the command would end by itself.
+    let _open = command.child.stdin.take();
     signal(&command.child, Signal::TERM);
     assert_eq!(command.child.wait().unwrap().code(), Some(128 + 15));
     assert!(command.is_gone());
@@ -79,6 +81,7 @@ async fn a_signal_ends_the_command_and_its_postgres() {
 #[tokio::test]
 async fn a_throwaway_postgres_goes_even_when_nobody_is_left_to_stop_it() {
     let mut command = Command::start("exit 7").await;
+    let _open = command.child.stdin.take();
     command.child.kill().unwrap();
     command.child.wait().unwrap();
     eventually("the folder is deleted and the port free", || {
