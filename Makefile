@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt load psql reset clean client test-client
+.PHONY: help setup run test check fmt demo load psql reset clean client test-client
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Outside the clone: a second clone, or a fresh one, finds its dependencies built.
@@ -40,6 +40,10 @@ check: ## The form and the lints alone
 
 fmt: ## Bring the code into form
 	cargo fmt --all
+
+demo: ## Import real listings into a running server and let fifty editors work on them
+	cargo build --release --locked
+	$(RELEASE) demo $(ARGS)
 
 load: ## Simulated editors against a running server: make load ARGS="--editors 50"
 	cargo build --release --locked

@@ -1,16 +1,56 @@
-//! The one place where the parts are wired together; the server from its first to its last request.
+//! The one place where the parts are wired: from settings to a listening server, and from a signal
+//! to its end. Tests use it too.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
-use anyhow::Context as _;
+use actix_cors::Cors;
+use actix_web::dev::{Server, ServerHandle, Service};
+use actix_web::http::header::{self, HeaderName};
+use actix_web::{App, HttpMessage, HttpServer, web};
 use secrecy::SecretString;
+use url::Url;
+use uuid::Uuid;
 
-use crate::config::Config;
+use crate::actors::jobs::Jobs;
+use crate::actors::registry::Registry;
+use crate::actors::workspace::{self, NewWorkspace};
+use crate::config::{Config, Switch};
 use crate::telemetry::Metrics;
+use crate::auth::provider::ProviderConfig;
+use crate::auth::{BuiltInKeys, Provider, Verifier, VerifierConfig};
+use crate::http::limits::{Limits, address};
+use crate::http::state::{AppState, Settings};
+use crate::http::{client, health, identity, openapi, request_id, routes};
+use crate::domain::template;
+use crate::ids::{ListId, WorkspaceId};
+use crate::store::{self, Db};
+use crate::ws::{self, Gateway};
 
-/// What a server is made of.
+/// Threads that serve requests, and as many that run workspaces.
+const THREADS: usize = 2;
+
+/// What a server is made of, decided before it starts.
+pub struct Wiring {
+    pub listener: TcpListener,
+    pub database_url: SecretString,
+    pub db_pool: u32,
+    pub public_url: Url,
+    pub secret_key: SecretString,
+    pub supabase_url: Option<Url>,
+    pub jwt_secret: Option<SecretString>,
+    pub rate_limit: bool,
+    pub trusted_proxy_hops: usize,
+    pub metrics_token: Option<SecretString>,
+    pub cors_origins: Vec<String>,
+    pub data_dir: PathBuf,
+    /// Renders the process's figures.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// What `serve` hands over.
 pub struct Parts {
     /// Already checked.
     pub config: Config,
@@ -19,28 +59,241 @@ pub struct Parts {
     /// The migrated database as the server's role.
     pub database_url: SecretString,
     pub metrics: Metrics,
-    /// Whether to make and print a login to try it with.
-    pub demo: bool,
 }
 
 /// Serves until it is told to stop (SIGINT, SIGTERM): requests under way may finish.
-pub async fn run(parts: Parts) -> anyhow::Result<()> {
-    if parts.demo {
-        tracing::warn!("there is no login to try it with yet");
-    }
-    let upkeep = actix_web::rt::spawn(parts.metrics.keep_up());
-    let served = HttpServer::new(|| App::new().route("/healthz", web::get().to(alive)))
-        // Anything between 0 and half a second makes closing connections hang in actix-http.
-        .client_disconnect_timeout(Duration::ZERO)
-        .shutdown_timeout(20)
-        .listen(parts.listener)
-        .context("the server can't listen")?
-        .run()
-        .await;
+pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow::Result<()> {
+    let Parts { config, listener, database_url, metrics } = parts;
+    let public_url = config.public_url(listener.local_addr()?).parse()?;
+    let rendered = metrics.clone();
+    let application = Application::build(Wiring {
+        listener,
+        database_url,
+        db_pool: config.db_pool,
+        public_url,
+        secret_key: config.secret_key()?,
+        supabase_url: config.supabase_url.clone(),
+        jwt_secret: config.jwt_secret.clone(),
+        rate_limit: config.rate_limit == Switch::On,
+        trusted_proxy_hops: usize::from(config.trusted_proxy_hops),
+        metrics_token: config.metrics_token.clone(),
+        cors_origins: config.cors_origins.clone(),
+        data_dir: config.data_dir.clone(),
+        metrics: Arc::new(move || rendered.render()),
+    })?;
+    let upkeep = actix_web::rt::spawn(metrics.keep_up());
+    ready(&application).await;
+    let served = application.run().await;
     upkeep.abort();
-    served.context("the server broke off")
+    Ok(served?)
 }
 
-async fn alive() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain").body("ok\n")
+/// A built server.
+pub struct Application {
+    server: Server,
+    address: SocketAddr,
+    provider: Option<web::Data<Provider>>,
+    registry: Arc<Registry>,
+    jobs: Arc<Jobs>,
+    db: Db,
+}
+
+impl Application {
+    /// Wires everything; the port is taken, nothing is served before `run`.
+    pub fn build(wiring: Wiring) -> anyhow::Result<Application> {
+        use secrecy::ExposeSecret;
+        crate::auth::install_crypto();
+        let address = wiring.listener.local_addr()?;
+        let db = Db::open(wiring.database_url.expose_secret(), wiring.db_pool)?;
+        let built_in = wiring.supabase_url.is_none() && wiring.jwt_secret.is_none();
+        let keys = built_in
+            .then(|| BuiltInKeys::derive(&wiring.secret_key, &wiring.public_url))
+            .transpose()?;
+        let provider = keys
+            .clone()
+            .map(|keys| {
+                Provider::new(ProviderConfig {
+                    pool: db.identity_pool(),
+                    keys,
+                    limit_attempts: wiring.rate_limit,
+                })
+            })
+            .transpose()?
+            .map(web::Data::new);
+        let verifier = Arc::new(Verifier::new(VerifierConfig {
+            supabase_url: wiring.supabase_url,
+            jwt_secret: wiring.jwt_secret,
+            built_in: keys,
+            ..VerifierConfig::default()
+        })?);
+        let registry = Registry::new(db.clone(), THREADS);
+        let uploads = wiring.data_dir.join("uploads");
+        let jobs = Jobs::new(db.clone(), Arc::clone(&registry), uploads);
+        let state = web::Data::new(AppState {
+            jobs: Arc::clone(&jobs),
+            db: db.clone(),
+            registry: Arc::clone(&registry),
+            verifier: Arc::clone(&verifier),
+            limits: Limits::new(wiring.rate_limit),
+            settings: Settings {
+                secret_key: wiring.secret_key,
+                trusted_proxy_hops: wiring.trusted_proxy_hops,
+                metrics_token: wiring.metrics_token,
+                cors_origins: wiring.cors_origins.clone(),
+                https: wiring.public_url.scheme() == "https",
+            },
+            metrics: wiring.metrics,
+        });
+        let gateway = web::Data::new(Gateway {
+            db: db.clone(),
+            registry: Arc::clone(&registry),
+            verifier: Arc::clone(&verifier),
+            origins: wiring.cors_origins,
+        });
+        let served = provider.clone();
+        let server = HttpServer::new(move || {
+            App::new()
+                .configure(|config| mount(config, &state, &gateway, served.as_ref()))
+                .default_service(web::to(client::serve))
+                .wrap_fn(|request, service| {
+                    // One count an address, before anything else looks at the request.
+                    let counted = count(&request);
+                    let work = service.call(request);
+                    async move {
+                        counted?;
+                        work.await
+                    }
+                })
+                .wrap(cors(&state.settings.cors_origins))
+                .wrap(actix_web::middleware::from_fn(request_id::trace))
+                .app_data(state.clone())
+        })
+        .workers(THREADS)
+        .max_connections(50_000)
+        .tcp_nodelay(true)
+        .backlog(4_096)
+        // Between nothing and half a second the close timer of actix-http may never fire.
+        .client_disconnect_timeout(Duration::ZERO)
+        .shutdown_timeout(20)
+        .listen(wiring.listener)?
+        .run();
+        jobs.run();
+        Ok(Application { server, address, provider, registry, jobs, db })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The built-in identity provider, when no project is configured.
+    pub fn provider(&self) -> Option<web::Data<Provider>> {
+        self.provider.clone()
+    }
+
+    /// The login that a first look needs: an account and a workspace of the template, made unless
+    /// they are there. Only with the built-in provider.
+    pub async fn demo_login(&self) -> anyhow::Result<Option<(&'static str, &'static str)>> {
+        const EMAIL: &str = "demo@estatebase.example";
+        const PASSWORD: &str = "estatebase-demo";
+        let Some(provider) = &self.provider else { return Ok(None) };
+        let user = provider.ensure_user(EMAIL, SecretString::from(PASSWORD)).await?;
+        if store::members::of_person(&self.db, user).await?.is_empty() {
+            store::profiles::visit(&self.db, user, Some(EMAIL), Some("Demo")).await?;
+            let lists = template::real_estate().len();
+            let new = NewWorkspace {
+                id: WorkspaceId(Uuid::now_v7()),
+                name: "Demo agency".to_owned(),
+                template: Some("real_estate".to_owned()),
+                owner: user,
+                remember: None,
+                list_ids: (0..lists).map(|_| ListId(Uuid::now_v7())).collect(),
+            };
+            workspace::create(&self.db, new).await?;
+        }
+        Ok(Some((EMAIL, PASSWORD)))
+    }
+
+    /// A way to stop it from elsewhere.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until it is stopped, then lets go of everything.
+    pub async fn run(self) -> std::io::Result<()> {
+        let served = self.server.await;
+        self.jobs.stop();
+        self.registry.stop();
+        self.db.close().await;
+        served
+    }
+}
+
+fn mount(
+    config: &mut web::ServiceConfig,
+    state: &web::Data<AppState>,
+    gateway: &web::Data<Gateway>,
+    provider: Option<&web::Data<Provider>>,
+) {
+    config
+        .app_data(state.clone())
+        .app_data(gateway.clone())
+        .app_data(web::PayloadConfig::new(crate::http::MAX_BODY))
+        .route("/healthz", web::get().to(health::alive))
+        .route("/readyz", web::get().to(health::ready))
+        .route("/metrics", web::get().to(health::metrics))
+        .route("/api/v1/ws", web::get().to(ws::upgrade))
+        .configure(routes::configure)
+        .service(openapi::page());
+    if let Some(provider) = provider {
+        config.app_data(provider.clone()).configure(identity::configure);
+    }
+}
+
+/// Counts the request's address, and lets the identity provider know it.
+fn count(request: &actix_web::dev::ServiceRequest) -> Result<(), actix_web::Error> {
+    let Some(state) = request.app_data::<web::Data<AppState>>() else { return Ok(()) };
+    let from = address(request.request(), state.settings.trusted_proxy_hops);
+    request.extensions_mut().insert(identity::ClientAddress(from));
+    if let Some(left) = state.limits.count_address(from)? {
+        request.extensions_mut().insert(left);
+    }
+    Ok(())
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let allowed = origins.to_vec();
+    let any = origins.iter().any(|origin| origin == "*");
+    let mut cors = Cors::default()
+        .allowed_methods(["GET", "POST", "PATCH", "PUT", "DELETE"])
+        .allowed_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            HeaderName::from_static("idempotency-key"),
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("x-min-seq"),
+            HeaderName::from_static("apikey"),
+            HeaderName::from_static("x-client-info"),
+            HeaderName::from_static("x-supabase-api-version"),
+        ])
+        .expose_headers([
+            "ETag",
+            "Location",
+            "Retry-After",
+            "RateLimit",
+            "RateLimit-Policy",
+            "X-Request-Id",
+            "X-Workspace-Seq",
+            "X-Supabase-Api-Version",
+        ])
+        .max_age(3600);
+    if any {
+        cors = cors.allow_any_origin();
+    } else {
+        for origin in &allowed {
+            cors = cors.allowed_origin(origin);
+        }
+    }
+    cors
 }

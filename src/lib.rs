@@ -26,3 +26,4 @@ pub mod local_postgres;
 pub mod store;
 pub mod telemetry;
 pub mod wire;
+pub mod ws;

@@ -54,27 +54,28 @@ pub fn start_logs(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     started.map_err(|error| anyhow::anyhow!("logs can't be started: {error}"))
 }
 
-/// Requests answered; labels `method`, `route` (the pattern, not the path) and `status`.
-pub const HTTP_REQUESTS: &str = "estatebase_http_requests_total";
-/// Time from a request's head to its answer's head; labels `method` and `route`.
+/// Time from a request's head to its answer's head; labels `route` (the pattern, not the path) and
+/// `status` (its class).
 pub const HTTP_DURATION: &str = "estatebase_http_request_duration_seconds";
+/// Requests refused by a limit; label `policy`.
+pub const RATE_LIMITED: &str = "estatebase_rate_limited_total";
 /// Sockets open now.
 pub const SOCKETS: &str = "estatebase_sockets";
-/// Frames handed to sockets; label `kind`.
-pub const FRAMES: &str = "estatebase_socket_frames_total";
 /// Workspaces with a living actor.
 pub const WORKSPACES: &str = "estatebase_workspaces";
 /// Workspace actors that died and were started anew.
 pub const RESTARTS: &str = "estatebase_workspace_restarts_total";
-/// Commands waiting in all lanes.
-pub const LANE_DEPTH: &str = "estatebase_lane_depth";
-/// Time that a command waited in its lane.
-pub const LANE_WAIT: &str = "estatebase_lane_wait_seconds";
+/// Commands and lanes that panicked; label `where`.
+pub const PANICS: &str = "estatebase_panics_total";
 /// Time of one group's transaction.
 pub const COMMIT_DURATION: &str = "estatebase_commit_duration_seconds";
 /// Commands in one group.
 pub const COMMIT_GROUP: &str = "estatebase_commit_group_commands";
-/// Rows read by imports; label `outcome`.
+/// Commits whose answer was lost and looked up.
+pub const COMMITS_IN_DOUBT: &str = "estatebase_commits_in_doubt_total";
+/// Events committed.
+pub const EVENTS: &str = "estatebase_events_total";
+/// Rows that imports stored.
 pub const IMPORT_ROWS: &str = "estatebase_import_rows_total";
 
 #[derive(Clone, Copy)]
@@ -86,24 +87,18 @@ enum Kind {
 
 const METRICS: &[(Kind, &str, Unit, &str)] = &[
     (
-        Kind::Counter,
-        HTTP_REQUESTS,
-        Unit::Count,
-        "Requests answered",
-    ),
-    (
         Kind::Histogram,
         HTTP_DURATION,
         Unit::Seconds,
         "Time to answer a request",
     ),
-    (Kind::Gauge, SOCKETS, Unit::Count, "Sockets open now"),
     (
         Kind::Counter,
-        FRAMES,
+        RATE_LIMITED,
         Unit::Count,
-        "Frames handed to sockets",
+        "Requests refused by a limit",
     ),
+    (Kind::Gauge, SOCKETS, Unit::Count, "Sockets open now"),
     (
         Kind::Gauge,
         WORKSPACES,
@@ -117,16 +112,10 @@ const METRICS: &[(Kind, &str, Unit, &str)] = &[
         "Workspace actors that died and were started anew",
     ),
     (
-        Kind::Gauge,
-        LANE_DEPTH,
+        Kind::Counter,
+        PANICS,
         Unit::Count,
-        "Commands waiting in all lanes",
-    ),
-    (
-        Kind::Histogram,
-        LANE_WAIT,
-        Unit::Seconds,
-        "Time that a command waited in its lane",
+        "Commands and lanes that panicked",
     ),
     (
         Kind::Histogram,
@@ -142,9 +131,16 @@ const METRICS: &[(Kind, &str, Unit, &str)] = &[
     ),
     (
         Kind::Counter,
+        COMMITS_IN_DOUBT,
+        Unit::Count,
+        "Commits whose answer was lost and looked up",
+    ),
+    (Kind::Counter, EVENTS, Unit::Count, "Events committed"),
+    (
+        Kind::Counter,
         IMPORT_ROWS,
         Unit::Count,
-        "Rows read by imports",
+        "Rows that imports stored",
     ),
 ];
 

@@ -89,12 +89,23 @@ impl Outbox {
         }
     }
 
-    /// All that waits; from here on a push wakes again.
-    pub fn take(&self) -> VecDeque<Outgoing> {
+    /// What waits, up to `budget` bytes (the first always). When nothing is left the next push wakes
+    /// again; else the reader comes back by itself.
+    pub fn take(&self, budget: usize) -> VecDeque<Outgoing> {
         let mut queue = self.shared.queue.lock();
-        queue.woken = false;
-        queue.bytes = 0;
-        std::mem::take(&mut queue.waiting)
+        let mut taken = VecDeque::new();
+        let mut bytes = 0;
+        while let Some(next) = queue.waiting.front() {
+            let more = next.bytes();
+            if bytes > 0 && bytes + more > budget {
+                break;
+            }
+            bytes += more;
+            taken.extend(queue.waiting.pop_front());
+        }
+        queue.bytes = queue.bytes.saturating_sub(bytes);
+        queue.woken = !queue.waiting.is_empty();
+        taken
     }
 
     /// Whether it overflowed or its session ended.
@@ -133,10 +144,22 @@ mod tests {
             outbox.push(frame(size));
         }
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
-        let sizes: Vec<usize> = outbox.take().iter().map(Outgoing::bytes).collect();
+        let sizes: Vec<usize> = outbox.take(usize::MAX).iter().map(Outgoing::bytes).collect();
         assert_eq!(sizes, [1, 2, 3]);
         outbox.push(frame(4));
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_reader_takes_what_it_can_and_comes_back_for_the_rest() {
+        let (outbox, wakes) = outbox();
+        for _ in 0..5 {
+            outbox.push(frame(10));
+        }
+        assert_eq!(outbox.take(25).len(), 2);
+        outbox.push(frame(10));
+        assert_eq!(wakes.load(Ordering::SeqCst), 1, "the reader knows that something is left");
+        assert_eq!(outbox.take(usize::MAX).len(), 4);
     }
 
     #[test]
@@ -145,11 +168,11 @@ mod tests {
         for _ in 0..2_000 {
             outbox.push(frame(1_000));
         }
-        let waiting = outbox.take();
+        let waiting = outbox.take(usize::MAX);
         assert!(matches!(waiting.front(), Some(Outgoing::Close { code: 4008, .. })));
         assert_eq!(waiting.len(), 1);
         assert!(outbox.is_closed());
         outbox.push(frame(1));
-        assert!(outbox.take().is_empty());
+        assert!(outbox.take(usize::MAX).is_empty());
     }
 }

@@ -98,7 +98,7 @@ impl Slot {
                 .retry_after(60));
         }
         restarts.push(Instant::now());
-        metrics::counter!("estatebase_workspace_restarts_total").increment(1);
+        metrics::counter!(crate::telemetry::RESTARTS).increment(1);
         Ok(())
     }
 }

@@ -1,9 +1,17 @@
 //! The command line: one file a command. What a command works with is made in its file and handed
 //! on; nothing below knows that there is a command line.
 
+mod audit;
+pub mod bench;
+pub mod client;
 mod database;
+pub mod demo;
+pub mod loadtest;
 mod migrate;
+mod openapi;
+pub mod seed;
 mod serve;
+pub mod watch;
 mod with_postgres;
 
 use std::process::ExitCode;
@@ -22,6 +30,18 @@ struct CommandLine {
 enum Command {
     Serve(serve::Serve),
     Migrate(migrate::Migrate),
+    Audit(audit::Audit),
+    Openapi(openapi::Openapi),
+    /// Print a workspace's live events, one a line
+    Watch(watch::WatchArgs),
+    /// Fill a workspace with a believable agency, the same for the same seed
+    Seed(seed::SeedArgs),
+    /// Simulate many editors at once, and check that nothing was lost
+    Loadtest(loadtest::LoadtestArgs),
+    /// Import real listings, let fifty editors work on them, and prove that all agree
+    Demo(demo::DemoArgs),
+    /// Measure the figures as ratios to plain Postgres
+    Bench(bench::BenchArgs),
     WithPostgres(with_postgres::WithPostgres),
 }
 
@@ -34,6 +54,13 @@ pub async fn run() -> anyhow::Result<ExitCode> {
     match command {
         Command::Serve(command) => command.run().await,
         Command::Migrate(command) => command.run().await,
+        Command::Audit(command) => command.run().await,
+        Command::Openapi(command) => command.run(),
+        Command::Watch(args) => watch::run(args).await,
+        Command::Seed(args) => seed::run(args).await,
+        Command::Loadtest(args) => loadtest::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
         Command::WithPostgres(command) => command.run().await,
     }
 }

@@ -22,8 +22,7 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Serve {
     #[command(flatten)]
     config: Config,
-
-    /// Make a login to try it with, and print it (development only)
+    /// Make a demo login with a workspace, and print it (development only)
     #[arg(long)]
     demo: bool,
 }
@@ -34,7 +33,7 @@ impl Serve {
         let mut problems = config.check();
         if self.demo && !config.is_development() {
             problems
-                .push("--demo makes a login that everyone knows: it is for development.".into());
+                .push("--demo makes a login that is shown to all: it is for development.".into());
         }
         if !problems.is_empty() {
             eprintln!("The configuration does not allow a start:");
@@ -48,15 +47,7 @@ impl Serve {
         let url = config.public_url(listener.local_addr()?);
         folder.announce(&url)?;
         let database = Database::open(&config, &folder).await?;
-        let database_url = database.url.clone();
-        let parts = Parts {
-            config,
-            listener,
-            database_url,
-            metrics,
-            demo: self.demo,
-        };
-        let served = serve(parts, &database, &url).await;
+        let served = serve(config, listener, &database, metrics, &url, self.demo).await;
         if let Err(error) = database.close().await {
             error!("{error:#}");
         }
@@ -64,15 +55,40 @@ impl Serve {
     }
 }
 
-async fn serve(parts: Parts, database: &Database, url: &str) -> anyhow::Result<()> {
-    if parts.config.is_development() {
+async fn serve(
+    config: Config,
+    listener: TcpListener,
+    database: &Database,
+    metrics: Metrics,
+    url: &str,
+    demo: bool,
+) -> anyhow::Result<()> {
+    if config.is_development() {
         match &database.owner_url {
             Some(owner_url) => database::migrate(owner_url).await?,
             None => warn!("DATABASE_OWNER_URL is not set: the database is taken as it is"),
         }
     }
-    info!("serving at {url}");
-    app::run(parts).await
+    let database_url = database.url.clone();
+    let parts = Parts {
+        config,
+        listener,
+        database_url,
+        metrics,
+    };
+    app::run(parts, async |application| {
+        info!("serving at {url}");
+        println!("\n  Estatebase  {url}");
+        if demo {
+            match application.demo_login().await {
+                Ok(Some((email, password))) => println!("  Demo login  {email} / {password}"),
+                Ok(None) => {}
+                Err(error) => warn!("no demo login could be made: {error:#}"),
+            }
+        }
+        println!();
+    })
+    .await
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -7,6 +7,7 @@ pub mod edit;
 pub mod email;
 pub mod event;
 pub mod fold;
+pub mod import;
 pub mod item;
 pub mod log;
 pub mod membership;

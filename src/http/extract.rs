@@ -11,10 +11,12 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::limits::{Remaining, address};
+use super::bearer::{NoBearer, bearer};
+use super::limits::Remaining;
 use super::state::AppState;
 use crate::actors::workspace::{Remember, Snapshot, WorkspaceHandle};
-use crate::auth::Principal;
+use crate::auth::principal::Principal;
+use crate::auth::tokens::TokenError;
 use crate::domain::roles::{Action, Role};
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
@@ -42,12 +44,11 @@ impl FromRequest for Caller {
         let request = request.clone();
         Box::pin(async move {
             let state = state(&request)?;
-            let token = bearer(request.headers())?;
-            let principal = state
-                .verifier
-                .verify(&token)
-                .await
-                .map_err(|error| AppError::unauthenticated(error.to_string()))?;
+            let token = bearer(request.headers()).map_err(|error| match error {
+                NoBearer::Ambiguous => AppError::malformed(error.to_string()),
+                _ => AppError::unauthenticated(error.to_string()),
+            })?;
+            let principal = verify(&state, token).await?;
             if let Some(left) = state.limits.count_user(principal.user)? {
                 request.extensions_mut().insert(Left(left));
             }
@@ -56,26 +57,20 @@ impl FromRequest for Caller {
     }
 }
 
+/// The person that a token names.
+pub async fn verify(state: &AppState, token: &str) -> Result<Principal, AppError> {
+    state.verifier.verify(token).await.map_err(|error| match error {
+        TokenError::KeysUnavailable => AppError::unavailable(error.to_string()),
+        _ => AppError::unauthenticated(error.to_string()),
+    })
+}
+
 /// The shared state; without it the server was wired wrongly.
 pub fn state(request: &HttpRequest) -> Result<web::Data<AppState>, AppError> {
     request
         .app_data::<web::Data<AppState>>()
         .cloned()
         .ok_or_else(|| AppError::internal(anyhow::anyhow!("no application state")))
-}
-
-/// The one bearer token of a request (RFC 6750); never from the URL.
-pub fn bearer(headers: &HeaderMap) -> Result<String, AppError> {
-    let mut given = headers.get_all(header::AUTHORIZATION);
-    let value = given.next().ok_or_else(|| AppError::unauthenticated("A bearer token is needed"))?;
-    if given.next().is_some() {
-        return Err(AppError::malformed("Send one Authorization header"));
-    }
-    let text = value.to_str().map_err(|_| AppError::unauthenticated("The token can't be read"))?;
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim().to_owned()),
-        _ => Err(AppError::unauthenticated("A bearer token is needed")),
-    }
 }
 
 /// A member at the door of a workspace.
@@ -245,10 +240,4 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
     // A weak or foreign tag never matches; versions begin at 1.
     let version = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).and_then(|t| t.parse().ok());
     Ok(Some(version.unwrap_or(0)))
-}
-
-/// Counts the address of every request before anything else looks at it.
-pub fn count_address(request: &HttpRequest) -> Result<Option<Remaining>, AppError> {
-    let state = state(request)?;
-    state.limits.count_address(address(request, state.settings.trusted_proxy_hops))
 }

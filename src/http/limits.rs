@@ -20,7 +20,7 @@ type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformat
 const PER_USER: u32 = 600;
 /// Requests from one address, signed in or not: an office shares one.
 const PER_ADDRESS: u32 = 2_000;
-const WINDOW: Duration = Duration::from_secs(10);
+pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
 /// The two limits; `None` when switched off for load tests.
 pub struct Limits(Option<Both>);
@@ -78,7 +78,7 @@ fn count<K: std::hash::Hash + Eq + Clone>(
     match limiter.check_key(key) {
         Ok(state) => Ok(Remaining { policy, quota, left: state.remaining_burst_capacity() }),
         Err(not_until) => {
-            metrics::counter!("estatebase_rate_limited_total", "policy" => policy).increment(1);
+            metrics::counter!(crate::telemetry::RATE_LIMITED, "policy" => policy).increment(1);
             let wait = not_until.wait_time_from(DefaultClock::default().now());
             let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
             Err(AppError::new(ErrorCode::RateLimited, "Slow down a little").retry_after(seconds))

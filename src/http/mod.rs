@@ -1,4 +1,28 @@
-//! The HTTP face: routes and extractors, one file a resource. Only here is `HttpResponse` named.
+//! The HTTP face: the table of routes, extractors, problem documents, limits, and one file a
+//! resource. Only here is `HttpResponse` named, and where a socket begins as a request.
 
 pub mod bearer;
+pub mod client;
+mod columns;
+mod cursor;
+mod extract;
+pub mod health;
 pub mod identity;
+mod imports;
+mod invites;
+mod items;
+mod jobs;
+mod lists;
+pub mod limits;
+mod log;
+mod me;
+mod members;
+pub mod openapi;
+mod problem;
+pub mod request_id;
+pub mod routes;
+pub mod state;
+mod submit;
+mod workspaces;
+
+pub use extract::MAX_BODY;

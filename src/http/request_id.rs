@@ -8,13 +8,15 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, web};
+use actix_web::{Error, HttpMessage, web};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::limits::Remaining;
 use super::state::AppState;
+use crate::telemetry;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -48,10 +50,15 @@ pub async fn trace<B: MessageBody + 'static>(
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
     let took = started.elapsed();
     let status = response.status().as_u16();
-    metrics::histogram!("estatebase_http_seconds", "route" => route.clone(), "status" => class(status))
+    metrics::histogram!(telemetry::HTTP_DURATION, "route" => route.clone(), "status" => class(status))
         .record(took);
     span.in_scope(|| tracing::info!(status, path, took_us = took.as_micros(), "answered"));
+    let left = response.request().extensions().get::<super::extract::Left>().map(|left| left.0);
+    let left = left.or_else(|| response.request().extensions().get::<Remaining>().copied());
     let headers = response.headers_mut();
+    if let Some(left) = left {
+        rate_limit(headers, left);
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID, id);
     }
@@ -68,6 +75,19 @@ pub async fn trace<B: MessageBody + 'static>(
         );
     }
     Ok(response)
+}
+
+fn rate_limit(headers: &mut HeaderMap, left: Remaining) {
+    let Remaining { policy, quota, left } = left;
+    let window = super::limits::WINDOW.as_secs();
+    for (name, value) in [
+        ("ratelimit", format!("\"{policy}\";r={left}")),
+        ("ratelimit-policy", format!("\"{policy}\";q={quota};w={window}")),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
 }
 
 const SECURITY_HEADERS: [(&str, &str); 7] = [

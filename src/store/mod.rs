@@ -7,12 +7,14 @@ mod error;
 pub mod identity;
 pub mod invites;
 pub mod items;
+pub mod jobs;
 pub mod log;
 pub mod members;
 pub mod profiles;
 pub mod roles;
 pub mod schema;
 mod tx;
+pub mod verify;
 pub mod workspaces;
 
 use std::str::FromStr;
@@ -51,6 +53,11 @@ impl Db {
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// The pool for the tables of the identity provider, which belong to no workspace.
+    pub fn identity_pool(&self) -> PgPool {
+        self.pool.clone()
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

@@ -162,7 +162,7 @@ fn column_row(
 
 fn column(row: columns::Model) -> Result<Column, StoreError> {
     let ty = ColumnType::from_name(&row.kind).ok_or_else(|| StoreError::corrupt("a column's type"))?;
-    let options = Options::from_stored(ty, &row.options);
+    let options = Options::from_stored(&row.options);
     let mut column = Column {
         id: row.id.parse().map_err(|_| StoreError::corrupt("a column's id"))?,
         key: row.key,

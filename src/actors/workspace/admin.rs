@@ -20,9 +20,10 @@ use crate::domain::schema_change::{
     ColumnPatch, ColumnSpec, MAX_LISTS, add_columns, change_column, change_list, drop_column, new_list,
 };
 use crate::error::{AppError, ErrorCode};
-use crate::ids::{InviteId, ListId, UserId};
+use crate::ids::{InviteId, JobId, ListId, UserId};
 use crate::store::commit::{GroupWrite, HeadMove, Written, write_group};
 use crate::store::invites::Invite;
+use crate::store::jobs::{NewJob, RowError};
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::InviteOut;
@@ -52,6 +53,12 @@ pub enum AdminCommand {
     AddColumns { list: ListId, specs: Vec<ColumnSpec> },
     UpdateColumn { list: ListId, key: String, patch: Box<ColumnPatch> },
     DeleteColumn { list: ListId, key: String },
+    /// Queues an import whose file is on disk and planned.
+    QueueImport { job: Box<NewJob> },
+    /// Ends an import that can't be done, with what was wrong.
+    FailImport { job: JobId, error: Value, errors: Vec<RowError> },
+    /// Ends an import that nobody wants any more; what is committed stays.
+    CancelImport { job: JobId },
 }
 
 /// What a judged change writes.
@@ -64,6 +71,9 @@ enum Change {
     NewList(List),
     List(List),
     Columns(ListId, Vec<Column>),
+    QueueJob(Box<NewJob>),
+    FailJob(JobId, Value, Vec<RowError>),
+    CancelJob(JobId),
 }
 
 /// What a judged change comes to.
@@ -73,6 +83,8 @@ struct Effect {
     data: Value,
     changes: Vec<Change>,
     answer: Answer,
+    /// Whether what is cached of schema, members or workspace is old from here on.
+    reshapes: bool,
 }
 
 impl Effect {
@@ -84,6 +96,7 @@ impl Effect {
             data,
             changes: Vec::new(),
             answer: Answer { status, etag: None, location: None, body },
+            reshapes: true,
         }
     }
 
@@ -94,6 +107,11 @@ impl Effect {
 
     fn with(mut self, change: Change) -> Effect {
         self.changes.push(change);
+        self
+    }
+
+    fn keeps_shape(mut self) -> Effect {
+        self.reshapes = false;
         self
     }
 
@@ -182,7 +200,7 @@ async fn attempt_once(
     let mut tx = Tx::begin(db, core.id, Purpose::Write).await?;
     let effect = judge(core, &tx, request, now).await?;
     for change in &effect.changes {
-        write(core, &tx, change, now).await?;
+        write(core, &mut tx, change, now).await?;
     }
     let text = effect.data.to_string();
     let mut hash = core.hash;
@@ -205,7 +223,7 @@ async fn attempt_once(
             known_schema_version: core.schema_version,
             seq: core.seq + 1,
             hash,
-            schema_version: core.schema_version + 1,
+            schema_version: core.schema_version + i64::from(effect.reshapes),
         },
         items: Vec::new(),
         events: vec![row],
@@ -229,9 +247,9 @@ async fn attempt_once(
     let reply = Reply { seq: after + 1, outcome: Outcome::Ready(effect.answer) };
     let event = EncodedEvent::new(&header, &[Some(&text)]);
     let batch = EventBatch::new(core.id, after, after + 1, &mark(&hash), vec![event]);
-    if core.reload(db).await.is_err() {
-        // It is committed: what can be known without a read is kept, and the next write finds
-        // the head's version changed and reads again.
+    if !effect.reshapes || core.reload(db).await.is_err() {
+        // It is committed: what can be known without a read is kept. Where a read was due, the
+        // next write finds the head's version changed and reads again.
         core.seq = write.head.seq;
         core.hash = write.head.hash;
     }
@@ -263,6 +281,9 @@ async fn judge(core: &Core, tx: &Tx, request: &Request, now: DateTime<Utc>) -> R
         AdminCommand::CreateInvite { .. }
         | AdminCommand::RevokeInvite { .. }
         | AdminCommand::AcceptInvite { .. } => judge_invite(core, tx, command, by, now).await?,
+        AdminCommand::QueueImport { .. }
+        | AdminCommand::FailImport { .. }
+        | AdminCommand::CancelImport { .. } => judge_import(core, command, by)?,
         _ => judge_schema(core, command, by, now)?,
     })
 }
@@ -331,7 +352,9 @@ async fn judge_invite(
             };
             let body = json!(InviteOut::new(&invite));
             let data = json!({"id": id, "email": email, "role": role});
-            Ok(Effect::new("invite.created", data, 201, Some(body)).with(Change::NewInvite(Box::new(invite))))
+            Ok(Effect::new("invite.created", data, 201, Some(body))
+                .keeps_shape()
+                .with(Change::NewInvite(Box::new(invite))))
         }
         AdminCommand::RevokeInvite { id } => {
             authorize(core, by, Action::ManageMembers)?;
@@ -341,6 +364,7 @@ async fn judge_invite(
                 return Err(AppError::gone("The invitation was used or taken back").into());
             }
             Ok(Effect::new("invite.revoked", json!({"id": id}), 204, None)
+                .keeps_shape()
                 .with(Change::Revoke(Box::new(invite))))
         }
         AdminCommand::AcceptInvite { id, email } => {
@@ -388,6 +412,36 @@ fn acceptable(
         return Err(AppError::conflict("You are a member already"));
     }
     Ok(role)
+}
+
+/// Whether the job may still be ended is the store's to see, in the same transaction.
+fn judge_import(core: &Core, command: &AdminCommand, by: UserId) -> Result<Effect, AppError> {
+    match command {
+        AdminCommand::QueueImport { job } => {
+            authorize(core, by, Action::WriteItems)?;
+            let data = json!({
+                "job": job.id, "list": job.list, "file_name": job.file_name, "file_size": job.file_size,
+            });
+            let body = json!({"id": job.id, "kind": job.kind, "state": "queued", "list_id": job.list});
+            let mut effect = Effect::new("import.queued", data, 202, Some(body));
+            effect.list = job.list;
+            Ok(effect.keeps_shape().with(Change::QueueJob(job.clone())))
+        }
+        AdminCommand::FailImport { job, error, errors } => {
+            let data = json!({"job": job, "error": error});
+            Ok(Effect::new("import.failed", data, 204, None)
+                .keeps_shape()
+                .with(Change::FailJob(*job, error.clone(), errors.clone())))
+        }
+        AdminCommand::CancelImport { job } => {
+            authorize(core, by, Action::WriteItems)?;
+            let body = json!({"id": job, "state": "cancelled"});
+            Ok(Effect::new("import.cancelled", json!({"job": job}), 200, Some(body))
+                .keeps_shape()
+                .with(Change::CancelJob(*job)))
+        }
+        _ => Err(AppError::internal(anyhow::anyhow!("not a command on imports"))),
+    }
 }
 
 fn judge_schema(
@@ -489,9 +543,26 @@ fn column_effect(kind: &'static str, list: List, columns: Vec<Column>, status: u
         .with(Change::Columns(id, columns))
 }
 
-async fn write(core: &Core, tx: &Tx, change: &Change, now: DateTime<Utc>) -> Result<(), StoreError> {
+async fn write(core: &Core, tx: &mut Tx, change: &Change, now: DateTime<Utc>) -> Result<(), Attempt> {
     let id = core.id;
-    match change {
+    let ended = || Attempt::Refused(AppError::conflict("The job has ended already"));
+    let written: Result<(), StoreError> = match change {
+        Change::QueueJob(job) => {
+            store::jobs::create(tx.conn(), id, job).await.map_err(StoreError::from)
+        }
+        Change::FailJob(job, error, errors) => {
+            let done = store::jobs::fail(tx.conn(), id, *job, error, errors).await;
+            if !done.map_err(StoreError::from)? {
+                return Err(ended());
+            }
+            Ok(())
+        }
+        Change::CancelJob(job) => {
+            if !store::jobs::cancel(tx.conn(), id, *job).await.map_err(StoreError::from)? {
+                return Err(ended());
+            }
+            Ok(())
+        }
         Change::Workspace { name, deleted_at } => {
             store::workspaces::update(tx, id, name, *deleted_at, now).await
         }
@@ -509,5 +580,6 @@ async fn write(core: &Core, tx: &Tx, change: &Change, now: DateTime<Utc>) -> Res
         Change::Columns(list, columns) => {
             store::schema::save_columns(tx, id, *list, columns, now).await
         }
-    }
+    };
+    Ok(written?)
 }

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
 use super::admin::AdminCommand;
+use crate::actors::import::batch::ImportBatch;
 use crate::domain::edit::ItemCommand;
 use crate::domain::item::Item;
 use crate::domain::log::{Actor, Hash};
@@ -56,6 +57,7 @@ pub enum Shape {
 pub enum Command {
     Items(ItemCommand),
     Admin(AdminCommand),
+    Import(Arc<ImportBatch>),
 }
 
 /// An answer that can be remembered and given again to the letter.
@@ -68,6 +70,13 @@ pub struct Answer {
     pub location: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Box<RawValue>>,
+}
+
+impl Answer {
+    /// 204.
+    pub fn empty() -> Answer {
+        Answer { status: 204, etag: None, location: None, body: None }
+    }
 }
 
 /// What a command came to.

@@ -22,6 +22,7 @@ use crate::ids::{ItemId, ListId, UserId};
 use crate::store::commit::{
     EventRow, GroupWrite, HeadMove, ItemRow, OpRow, PayloadRow, Written, is_logged, write_group,
 };
+use crate::telemetry;
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 
 /// How often a group is judged anew when another node was faster.
@@ -304,7 +305,7 @@ impl Group {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(error)) => return Err((job, error)),
             Err(_) => {
-                metrics::counter!("estatebase_command_panics_total").increment(1);
+                metrics::counter!(telemetry::PANICS, "where" => "command").increment(1);
                 return Err((job, AppError::internal(anyhow::anyhow!("a command panicked"))));
             }
         };
@@ -579,7 +580,7 @@ pub(super) async fn settle(db: &Db, core: &Core, tx: Tx, write: &GroupWrite) -> 
         Err(StoreError::Away(error)) => error,
         Err(error) => return Err(Failure::Store(error)),
     };
-    metrics::counter!("estatebase_commits_in_doubt_total").increment(1);
+    metrics::counter!(telemetry::COMMITS_IN_DOUBT).increment(1);
     tracing::warn!(error = %lost, seq = write.head.seq, "the answer of a commit was lost");
     let give_up = tokio::time::Instant::now() + DOUBT;
     loop {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
-use super::{Submit, Subscribe, Unsubscribe, Workspace};
+use super::{Announce, JobNews, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::Outbox;
 use crate::domain::roles::Role;
 use crate::error::AppError;
@@ -141,6 +141,12 @@ impl WorkspaceHandle {
             .send(Subscribe { session, user, outbox })
             .await
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))
+    }
+
+    /// Tells those who may know how a job stands.
+    pub fn announce(&self, news: JobNews) {
+        #[expect(clippy::disallowed_methods, reason = "one a committed batch or end of a job")]
+        self.addr.do_send(Announce(news));
     }
 
     /// Ends it.

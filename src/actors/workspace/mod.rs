@@ -11,6 +11,8 @@ mod core;
 mod create;
 mod group;
 mod handle;
+mod import;
+mod news;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -28,6 +30,7 @@ pub use command::{Answer, Command, Outcome, Remember, Reply, Request, Shape};
 pub use core::Snapshot;
 pub use create::{NewWorkspace, create};
 pub use handle::{Subscribed, WorkspaceHandle};
+pub use news::JobNews;
 
 use self::command::Job;
 use self::core::Core;
@@ -38,6 +41,7 @@ use crate::domain::membership::Members;
 use crate::domain::roles::Role;
 use crate::ids::{UserId, WorkspaceId};
 use crate::store::Db;
+use crate::telemetry;
 
 /// Commands in one group at most.
 const GROUP_COMMANDS: usize = 256;
@@ -57,6 +61,10 @@ pub(super) struct Workspace {
     /// `None` while the lane works.
     core: Option<Box<Core>>,
     queue: VecDeque<Job>,
+    /// Batches of imports: they take turns with what people do.
+    bulk: VecDeque<Job>,
+    bulk_was_last: bool,
+    told: news::Throttle,
     snapshot: watch::Sender<Arc<Snapshot>>,
     subscribers: HashMap<Uuid, Subscriber>,
     /// The members for whom the subscribers were looked at last.
@@ -86,6 +94,10 @@ struct Subscribe {
 
 #[derive(Message)]
 #[rtype(result = "()")]
+struct Announce(JobNews);
+
+#[derive(Message)]
+#[rtype(result = "()")]
 struct Unsubscribe {
     session: Uuid,
 }
@@ -98,6 +110,9 @@ impl Workspace {
             db,
             core: Some(Box::new(core)),
             queue: VecDeque::new(),
+            bulk: VecDeque::new(),
+            bulk_was_last: false,
+            told: news::Throttle::default(),
             snapshot,
             subscribers: HashMap::new(),
             gate,
@@ -107,16 +122,18 @@ impl Workspace {
 
     /// Starts the next group, unless one is under way.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.bulk.is_empty() {
             return;
         }
         let Some(mut core) = self.core.take() else { return };
         let group = self.next_group();
+        let commands = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        metrics::histogram!(telemetry::COMMIT_GROUP).record(f64::from(commands));
         let db = self.db.clone();
         let work = async move {
             let started = Instant::now();
             let done = run_group(&db, &mut core, group).await;
-            metrics::histogram!("estatebase_group_commit_seconds").record(started.elapsed());
+            metrics::histogram!(telemetry::COMMIT_DURATION).record(started.elapsed());
             (core, done)
         };
         let isolated = AssertUnwindSafe(work).catch_unwind().into_actor(self);
@@ -129,7 +146,7 @@ impl Workspace {
             Err(_) => {
                 // What the group did is unknown and its state is gone: its callers learn that
                 // nobody knows, and a fresh actor reads everything again.
-                metrics::counter!("estatebase_lane_panics_total").increment(1);
+                metrics::counter!(telemetry::PANICS, "where" => "lane").increment(1);
                 tracing::error!(workspace = %actor.id, "the lane panicked");
                 actor.gate.fail();
                 ctx.stop();
@@ -139,6 +156,12 @@ impl Workspace {
 
     /// Commands on items that queued together, or one other command alone.
     fn next_group(&mut self) -> Vec<Job> {
+        let bulk = self.queue.is_empty() || !self.bulk_was_last;
+        self.bulk_was_last = false;
+        if let Some(batch) = self.bulk.pop_front_if(|_| bulk) {
+            self.bulk_was_last = true;
+            return vec![batch];
+        }
         let mut group = Vec::new();
         let mut items = 0;
         while let Some(job) = self.queue.pop_front() {
@@ -184,7 +207,7 @@ impl Workspace {
 
     fn fan_out(&mut self, batch: Arc<EventBatch>) {
         let now = Instant::now();
-        metrics::counter!("estatebase_events_total").increment(batch.len());
+        metrics::counter!(telemetry::EVENTS).increment(batch.len());
         for subscriber in self.subscribers.values_mut() {
             subscriber.outbox.push(Outgoing::Events(Arc::clone(&batch)));
             subscriber.heard_at = now;
@@ -212,7 +235,7 @@ impl Workspace {
     fn tick(&mut self, ctx: &mut Context<Self>) {
         self.subscribers.retain(|_, subscriber| !subscriber.outbox.is_closed());
         self.beat();
-        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.core.is_some();
+        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.bulk.is_empty() && self.core.is_some();
         if !idle {
             self.idle_since = Instant::now();
         } else if self.idle_since.elapsed() >= IDLE_AFTER && self.gate.close_if_unused() {
@@ -242,6 +265,10 @@ async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
             Some(job) => admin::run(db, core, job).await,
             None => Done::default(),
         },
+        Some(Command::Import(_)) => match group.pop() {
+            Some(job) => import::run(db, core, job).await,
+            None => Done::default(),
+        },
         _ => group::run(db, core, group).await,
     }
 }
@@ -253,7 +280,7 @@ impl Actor for Workspace {
         // Permits bound what may be under way; the mailbox must hold as much.
         ctx.set_mailbox_capacity(handle::PERMITS * 2);
         ctx.run_interval(TICK, Self::tick);
-        metrics::gauge!("estatebase_workspaces").increment(1.0);
+        metrics::gauge!(telemetry::WORKSPACES).increment(1.0);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -261,7 +288,7 @@ impl Actor for Workspace {
         for subscriber in self.subscribers.values() {
             subscriber.outbox.push(Outgoing::Rejoin { workspace: self.id });
         }
-        metrics::gauge!("estatebase_workspaces").decrement(1.0);
+        metrics::gauge!(telemetry::WORKSPACES).decrement(1.0);
     }
 }
 
@@ -269,7 +296,10 @@ impl Handler<Submit> for Workspace {
     type Result = ();
 
     fn handle(&mut self, Submit(job): Submit, ctx: &mut Self::Context) {
-        self.queue.push_back(job);
+        match &job.request.command {
+            Command::Import(_) => self.bulk.push_back(job),
+            _ => self.queue.push_back(job),
+        }
         self.pump(ctx);
     }
 }
@@ -285,6 +315,22 @@ impl Handler<Subscribe> for Workspace {
             Subscriber { user: subscribe.user, role, outbox: subscribe.outbox, heard_at: Instant::now() },
         );
         Some(Subscribed { seq: snapshot.seq, mark: snapshot.mark.clone(), role })
+    }
+}
+
+impl Handler<Announce> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, Announce(news): Announce, _: &mut Self::Context) {
+        if !self.told.is_due(&news) {
+            return;
+        }
+        let frame = news.frame(self.id, self.snapshot.borrow().seq);
+        for subscriber in self.subscribers.values() {
+            if news.is_for(subscriber.user, subscriber.role) {
+                subscriber.outbox.push(Outgoing::Frame(frame.clone()));
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The built program as a process of its own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -64,6 +65,14 @@ impl Server {
         };
         // What it says from now on must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
+        // The port is taken before anybody serves it, and before the server heeds signals.
+        let mut socket = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
+        socket
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).unwrap();
+        assert_eq!(text(&answer), "HTTP/1.1 200");
         Self { child, url }
     }
 

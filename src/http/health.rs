@@ -1,0 +1,48 @@
+//! For those who watch over the server: alive, ready, and its figures.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use secrecy::ExposeSecret;
+use subtle::ConstantTimeEq;
+
+use super::bearer::bearer;
+use super::extract::state;
+use crate::error::AppError;
+
+/// The process runs.
+pub async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({"status": "alive"}))
+}
+
+/// Requests can be served: the database answers and the keys of tokens are known.
+pub async fn ready(request: HttpRequest) -> Result<HttpResponse, AppError> {
+    let state = state(&request)?;
+    let ping = tokio::time::timeout(Duration::from_secs(2), state.db.ping()).await;
+    let database = matches!(ping, Ok(Ok(())));
+    let identity = state.verifier.is_ready();
+    if database && identity {
+        return Ok(HttpResponse::Ok().json(serde_json::json!({"status": "ready"})));
+    }
+    let missing = if database { "the identity provider's keys" } else { "the database" };
+    Err(AppError::unavailable(format!("Waiting for {missing}")))
+}
+
+/// The figures, for loopback or with the token; to all others there is nothing here.
+pub async fn metrics(request: HttpRequest) -> Result<HttpResponse, AppError> {
+    let state = state(&request)?;
+    // Through a proxy every caller seems to be on loopback: then only the token counts.
+    let near = request.peer_addr().is_some_and(|peer| peer.ip().is_loopback())
+        && state.settings.trusted_proxy_hops == 0
+        && !request.headers().contains_key(header::FORWARDED)
+        && !request.headers().contains_key("x-forwarded-for");
+    let known = state.settings.metrics_token.as_ref().is_some_and(|token| {
+        bearer(request.headers())
+            .is_ok_and(|given| given.as_bytes().ct_eq(token.expose_secret().as_bytes()).into())
+    });
+    if !near && !known {
+        return Err(AppError::not_found());
+    }
+    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body((state.metrics)()))
+}

@@ -1,0 +1,362 @@
+//! Items: pages, single ones, batches, the trash, and an item's history.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::cursor::{self, page_size};
+use super::extract::{Access, Body, Caller, access, if_match, path_id, query, remember, state};
+use super::problem::{X_WORKSPACE_SEQ, json_at};
+use super::submit;
+use crate::actors::workspace::Shape;
+use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues, list_of};
+use crate::domain::item::{Item, time};
+use crate::domain::roles::Action;
+use crate::domain::schema::List;
+use crate::error::AppError;
+use crate::ids::{ItemId, ListId, WorkspaceId};
+use crate::store::items::Shelf;
+use crate::store::{self, Purpose, Tx};
+use crate::wire::frames::{NewItemIn, PatchIn};
+
+/// One new item or many.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemsIn {
+    items: Option<Vec<NewItemIn>>,
+    #[schema(value_type = Option<Uuid>)]
+    id: Option<ItemId>,
+    #[schema(value_type = Option<Object>)]
+    values: Option<RawValues>,
+}
+
+/// Changes of many items: all or nothing.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchesIn {
+    items: Vec<PatchIn>,
+}
+
+/// A change of one item.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemPatchIn {
+    #[schema(value_type = Object)]
+    values: RawValues,
+    #[serde(default)]
+    if_version: Option<i64>,
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    if_values: Option<RawValues>,
+}
+
+/// Items for the trash.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IdsIn {
+    #[schema(value_type = Vec<Uuid>)]
+    ids: Vec<ItemId>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WriteQuery {
+    #[serde(default)]
+    typecast: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+    columns: Option<String>,
+    count: Option<String>,
+}
+
+/// The list of the path at the door of its workspace.
+async fn at_list(
+    request: &HttpRequest,
+    caller: &Caller,
+    action: Action,
+) -> Result<(Access, Arc<List>), AppError> {
+    let access = access(request, caller, action).await?;
+    let list = Arc::clone(list_of(path_id(request, "list_id")?, &access.snapshot.schema)?);
+    Ok((access, list))
+}
+
+pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    page(&request, &caller, Shelf::Living).await
+}
+
+/// The items in the trash.
+pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    page(&request, &caller, Shelf::Trash).await
+}
+
+async fn page(request: &HttpRequest, caller: &Caller, shelf: Shelf) -> Result<HttpResponse, AppError> {
+    let asked: PageQuery = query(request)?;
+    let (access, list) = at_list(request, caller, Action::Read).await?;
+    let state = state(request)?;
+    let shown = match &asked.columns {
+        None => Arc::clone(&list),
+        Some(keys) => Arc::new(only(&list, keys)?),
+    };
+    let limit = page_size(asked.limit)?;
+    let question = question(access.snapshot.id, list.id, shelf);
+    let after = asked
+        .cursor
+        .as_deref()
+        .map(|text| cursor::open(&state.settings, &question, text))
+        .transpose()?
+        .map(|bytes| item_position(&bytes))
+        .transpose()?;
+    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
+    let mut items =
+        store::items::page(&mut tx, access.snapshot.id, &list, shelf, after, limit + 1).await?;
+    let count = match asked.count.as_deref() {
+        None => None,
+        Some("exact" | "estimated") => {
+            Some(store::items::count(&mut tx, access.snapshot.id, list.id).await?)
+        }
+        Some(_) => return Err(AppError::malformed("count: exact or estimated")),
+    };
+    tx.commit().await?;
+    let more = i64::try_from(items.len()).unwrap_or(i64::MAX) > limit;
+    if more {
+        items.pop();
+    }
+    let next = items
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor::seal(&state.settings, &question, last.id.uuid().as_bytes()));
+    Ok(json_at(access.snapshot.seq, page_body(&shown, &items, next.as_deref(), count)))
+}
+
+fn question(workspace: WorkspaceId, list: ListId, shelf: Shelf) -> String {
+    format!("items {workspace} {list} {shelf:?}")
+}
+
+fn item_position(bytes: &[u8]) -> Result<ItemId, AppError> {
+    Uuid::from_slice(bytes)
+        .map(ItemId)
+        .map_err(|_| AppError::malformed("This cursor does not belong to this question"))
+}
+
+/// The list with these columns alone.
+fn only(list: &List, keys: &str) -> Result<List, AppError> {
+    let columns = keys
+        .split(',')
+        .map(|key| {
+            list.columns.by_key(key.trim()).cloned().ok_or_else(|| {
+                AppError::field("/columns", "unknown_column", format!("no column {:?}", key.trim()))
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(List { columns: crate::domain::columns::ColumnSet::new(columns), ..list.clone() })
+}
+
+fn page_body(list: &List, items: &[Item], next: Option<&str>, count: Option<i64>) -> String {
+    let mut out = String::with_capacity(items.len().saturating_mul(640).saturating_add(64));
+    out.push_str(r#"{"data":["#);
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        item.write_wire(list, &mut out);
+    }
+    out.push(']');
+    if let Some(count) = count {
+        let _ = write!(out, r#","count":{count}"#);
+    }
+    match next {
+        // A cursor is base64url: nothing to escape.
+        Some(next) => drop(write!(out, r#","next_cursor":"{next}"}}"#)),
+        None => out.push_str(r#","next_cursor":null}"#),
+    }
+    out
+}
+
+pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let (access, list) = at_list(&request, &caller, Action::Read).await?;
+    let item = find(&request, &access, &list).await?;
+    if item.deleted_at.is_some() {
+        return Err(AppError::gone("The item is in the trash"));
+    }
+    Ok(HttpResponse::Ok()
+        .insert_header((X_WORKSPACE_SEQ, header::HeaderValue::from(access.snapshot.seq)))
+        .insert_header((header::ETAG, format!("\"{}\"", item.version)))
+        .content_type("application/json")
+        .body(item.to_wire(&list)))
+}
+
+async fn find(request: &HttpRequest, access: &Access, list: &List) -> Result<Item, AppError> {
+    let id: ItemId = path_id(request, "item_id")?;
+    let state = state(request)?;
+    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
+    let mut found = store::items::find(&mut tx, access.snapshot.id, list, &[id]).await?;
+    tx.commit().await?;
+    found.pop().ok_or_else(AppError::not_found)
+}
+
+pub async fn create(
+    request: HttpRequest,
+    caller: Caller,
+    body: Body<ItemsIn>,
+) -> Result<HttpResponse, AppError> {
+    let asked: WriteQuery = query(&request)?;
+    let remember = body.remember(&request)?;
+    let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
+    let location = request.path().to_owned();
+    let (items, shape, single) = match body.value {
+        ItemsIn { items: Some(items), id: None, values: None } => (items, Shape::CreatedMany, false),
+        ItemsIn { items: None, id, values: Some(values) } => {
+            (vec![NewItemIn { id, values }], Shape::CreatedOne { location }, true)
+        }
+        _ => {
+            return Err(AppError::field("", "malformed", "send either items or values"));
+        }
+    };
+    let items = items.into_iter().map(new_item).collect();
+    let command = ItemCommand::Create { list: list.id, items, typecast: asked.typecast };
+    let result = submit::items(&access, &caller, remember, shape, command).await;
+    result.map_err(|error| if single { plainly(error) } else { error })
+}
+
+/// An item to be made; without an id it gets one.
+pub fn new_item(item: NewItemIn) -> NewItem {
+    let fresh = item.id.is_none();
+    NewItem { id: item.id.unwrap_or_else(|| ItemId(Uuid::now_v7())), fresh, values: item.values }
+}
+
+/// The paths of an error about the only item: without its place in a batch.
+fn plainly(mut error: AppError) -> AppError {
+    for field in &mut error.fields {
+        if let Some(path) = field.path.strip_prefix("/items/0") {
+            field.path = path.to_owned();
+        }
+    }
+    if let Some(first) = error.fields.first() {
+        error.detail = format!("{}: {}", first.path, first.message).into();
+    }
+    error
+}
+
+pub async fn update_many(
+    request: HttpRequest,
+    caller: Caller,
+    body: Body<PatchesIn>,
+) -> Result<HttpResponse, AppError> {
+    let asked: WriteQuery = query(&request)?;
+    let remember = body.remember(&request)?;
+    let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
+    let items = body.value.items.into_iter().map(patch).collect();
+    let command = ItemCommand::Update { list: list.id, items, typecast: asked.typecast };
+    submit::items(&access, &caller, remember, Shape::Many, command).await
+}
+
+/// A change of one of several items.
+pub fn patch(item: PatchIn) -> ItemPatch {
+    ItemPatch {
+        id: item.id,
+        values: item.values,
+        if_version: item.if_version,
+        if_values: item.if_values,
+    }
+}
+
+pub async fn update(
+    request: HttpRequest,
+    caller: Caller,
+    body: Body<ItemPatchIn>,
+) -> Result<HttpResponse, AppError> {
+    let asked: WriteQuery = query(&request)?;
+    let remember = body.remember(&request)?;
+    let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
+    let patch = ItemPatch {
+        id: path_id(&request, "item_id")?,
+        values: body.value.values,
+        if_version: if_match(request.headers())?.or(body.value.if_version),
+        if_values: body.value.if_values,
+    };
+    let command =
+        ItemCommand::Update { list: list.id, items: vec![patch], typecast: asked.typecast };
+    submit::items(&access, &caller, remember, Shape::One, command).await.map_err(plainly)
+}
+
+pub async fn delete_many(
+    request: HttpRequest,
+    caller: Caller,
+    body: Body<IdsIn>,
+) -> Result<HttpResponse, AppError> {
+    let remember = body.remember(&request)?;
+    let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
+    let command = ItemCommand::Delete { list: list.id, ids: body.value.ids, if_version: None };
+    submit::items(&access, &caller, remember, Shape::Nothing, command).await
+}
+
+pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let remember = remember(&request, &[])?;
+    let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
+    let command = ItemCommand::Delete {
+        list: list.id,
+        ids: vec![path_id(&request, "item_id")?],
+        if_version: if_match(request.headers())?,
+    };
+    submit::items(&access, &caller, remember, Shape::Nothing, command).await
+}
+
+pub async fn restore(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let remember = remember(&request, &[])?;
+    let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
+    let ids = vec![path_id(&request, "item_id")?];
+    let command = ItemCommand::Restore { list: list.id, ids };
+    submit::items(&access, &caller, remember, Shape::One, command).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HistoryQuery {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// Every change of an item, newest first; of one in the trash too.
+pub async fn history(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let asked: HistoryQuery = query(&request)?;
+    let (access, list) = at_list(&request, &caller, Action::Read).await?;
+    let item = find(&request, &access, &list).await?;
+    let state = state(&request)?;
+    let limit = page_size(asked.limit)?;
+    let question = format!("history {} {} {}", access.snapshot.id, list.id, item.id);
+    let below = super::log::below(&state.settings, &question, asked.cursor.as_deref())?;
+    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
+    let entries =
+        store::log::history(&mut tx, access.snapshot.id, list.id, item.id, below, limit).await?;
+    tx.commit().await?;
+    let full = i64::try_from(entries.len()).unwrap_or(i64::MAX) >= limit;
+    let next = entries
+        .last()
+        .filter(|_| full)
+        .map(|entry| cursor::seal(&state.settings, &question, &entry.seq.to_be_bytes()));
+    let mut out = String::from(r#"{"data":["#);
+    for (index, entry) in entries.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        let _ = write!(
+            out,
+            r#"{comma}{{"seq":{},"at":"{}","actor":{{"{}":"{}"}},"kind":"{}","change":{}}}"#,
+            entry.seq,
+            time(entry.at),
+            entry.actor.kind(),
+            entry.actor.id(),
+            entry.kind,
+            entry.change.as_deref().unwrap_or("null"),
+        );
+    }
+    let _ = write!(out, r#"],"next_cursor":{}}}"#, serde_json::json!(next));
+    Ok(json_at(access.snapshot.seq, out))
+}

@@ -1,0 +1,294 @@
+//! The OpenAPI document, made from the table of routes and the types that handlers read and write;
+//! and a page to try it.
+
+use actix_web::HttpResponse;
+use serde::Serialize;
+use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathItem,
+    PathsBuilder, Ref, Required, ResponseBuilder,
+};
+
+use super::routes::{BASE, Needs, Route, table};
+use super::jobs::JobOut;
+use super::{invites, items, lists, me, members, workspaces};
+use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
+use crate::error::{ErrorCode, FieldError};
+use crate::wire::lists::{ColumnOut, ListOut};
+use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
+
+/// An item on the wire.
+#[derive(Serialize, utoipa::ToSchema)]
+struct ItemOut {
+    id: uuid::Uuid,
+    list_id: uuid::Uuid,
+    version: i64,
+    seq: i64,
+    /// By column key; an empty cell is absent.
+    #[schema(value_type = Object)]
+    values: serde_json::Value,
+    created_at: String,
+    created_by: uuid::Uuid,
+    updated_at: String,
+    updated_by: uuid::Uuid,
+}
+
+/// An event of the log.
+#[derive(Serialize, utoipa::ToSchema)]
+struct EventOut {
+    seq: i64,
+    at: String,
+    /// `{"user"|"token"|"job": id}`
+    #[schema(value_type = Object)]
+    actor: serde_json::Value,
+    op: Option<uuid::Uuid>,
+    kind: String,
+    #[schema(value_type = Vec<Object>)]
+    changes: Option<Vec<serde_json::Value>>,
+    #[schema(value_type = Object)]
+    data: Option<serde_json::Value>,
+}
+
+#[derive(Serialize, utoipa::ToSchema)]
+struct EventsPage {
+    data: Vec<EventOut>,
+    through: i64,
+    mark: String,
+}
+
+/// One change of an item.
+#[derive(Serialize, utoipa::ToSchema)]
+struct HistoryEntry {
+    seq: i64,
+    at: String,
+    #[schema(value_type = Object)]
+    actor: serde_json::Value,
+    kind: String,
+    #[schema(value_type = Object)]
+    change: Option<serde_json::Value>,
+}
+
+/// What the walk along the chain found.
+#[derive(Serialize, utoipa::ToSchema)]
+struct VerifyOut {
+    ok: bool,
+    events: Option<i64>,
+    seq: Option<i64>,
+    mark: Option<String>,
+    first_bad: Option<i64>,
+    reason: Option<String>,
+}
+
+/// RFC 9457.
+#[derive(Serialize, utoipa::ToSchema)]
+struct Problem {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: String,
+    code: String,
+    request_id: String,
+    errors: Option<Vec<FieldError>>,
+    /// The thing as it stands, with 409 and 412.
+    #[schema(value_type = Object)]
+    current: Option<serde_json::Value>,
+}
+
+/// A cell because of which a row was not stored.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RowErrorOut {
+    row: u64,
+    column: Option<String>,
+    value: Option<String>,
+    code: String,
+    message: String,
+}
+
+macro_rules! pages {
+    ($($name:ident of $item:ty;)*) => {
+        $(
+            #[derive(Serialize, utoipa::ToSchema)]
+            struct $name {
+                data: Vec<$item>,
+                next_cursor: Option<String>,
+            }
+        )*
+    };
+}
+
+pages! {
+    MembershipsPage of MembershipOut;
+    MembersPage of MemberOut;
+    InvitesPage of InviteOut;
+    ListsPage of ListOut;
+    ColumnsPage of ColumnOut;
+    ItemsPage of ItemOut;
+    HistoryPage of HistoryEntry;
+    AuditPage of EventOut;
+    JobsPage of JobOut;
+    ErrorsPage of RowErrorOut;
+}
+
+/// `GET /openapi.json`.
+pub async fn document() -> HttpResponse {
+    HttpResponse::Ok().json(build())
+}
+
+/// `/docs`: a page to read the document and try it.
+pub fn page() -> utoipa_swagger_ui::SwaggerUi {
+    utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}").config(
+        utoipa_swagger_ui::Config::from("/api/v1/openapi.json").validator_url("none"),
+    )
+}
+
+/// The document.
+pub fn build() -> OpenApi {
+    let mut paths = PathsBuilder::new();
+    for route in table() {
+        let mut item = PathItem::default();
+        let operation = operation(&route);
+        match method(&route) {
+            HttpMethod::Get => item.get = Some(operation),
+            HttpMethod::Post => item.post = Some(operation),
+            HttpMethod::Patch => item.patch = Some(operation),
+            HttpMethod::Put => item.put = Some(operation),
+            _ => item.delete = Some(operation),
+        }
+        paths = paths.path(format!("{BASE}{}", route.path), item);
+    }
+    let info = InfoBuilder::new()
+        .title("Estatebase")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "A multi-tenant, real-time customer database for real-estate teams. Every error is a problem \
+             document; every write takes an Idempotency-Key; every answer about a workspace carries \
+             X-Workspace-Seq, and a read with X-Min-Seq never shows an older state.",
+        ))
+        .build();
+    OpenApiBuilder::new().info(info).paths(paths).components(Some(components())).build()
+}
+
+fn components() -> utoipa::openapi::Components {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    ComponentsBuilder::new()
+        .security_scheme("bearer", SecurityScheme::Http(bearer))
+        .schema_from::<me::MeOut>()
+        .schema_from::<me::ProfilePatch>()
+        .schema_from::<workspaces::WorkspaceIn>()
+        .schema_from::<workspaces::WorkspacePatch>()
+        .schema_from::<WorkspaceOut>()
+        .schema_from::<MembershipOut>()
+        .schema_from::<MembershipsPage>()
+        .schema_from::<MembersPage>()
+        .schema_from::<members::MemberPatch>()
+        .schema_from::<invites::InviteIn>()
+        .schema_from::<invites::AcceptIn>()
+        .schema_from::<InviteOut>()
+        .schema_from::<InvitesPage>()
+        .schema_from::<lists::ListIn>()
+        .schema_from::<lists::ListPatch>()
+        .schema_from::<ListOut>()
+        .schema_from::<ListsPage>()
+        .schema_from::<ColumnSpec>()
+        .schema_from::<ColumnPatch>()
+        .schema_from::<ColumnOut>()
+        .schema_from::<ColumnsPage>()
+        .schema_from::<items::ItemsIn>()
+        .schema_from::<items::PatchesIn>()
+        .schema_from::<items::ItemPatchIn>()
+        .schema_from::<items::IdsIn>()
+        .schema_from::<ItemOut>()
+        .schema_from::<ItemsPage>()
+        .schema_from::<HistoryPage>()
+        .schema_from::<EventsPage>()
+        .schema_from::<AuditPage>()
+        .schema_from::<VerifyOut>()
+        .schema_from::<JobOut>()
+        .schema_from::<JobsPage>()
+        .schema_from::<ErrorsPage>()
+        .schema_from::<Problem>()
+        .build()
+}
+
+fn method(route: &Route) -> HttpMethod {
+    match route.method.as_str() {
+        "GET" => HttpMethod::Get,
+        "POST" => HttpMethod::Post,
+        "PATCH" => HttpMethod::Patch,
+        "PUT" => HttpMethod::Put,
+        _ => HttpMethod::Delete,
+    }
+}
+
+fn operation(route: &Route) -> utoipa::openapi::path::Operation {
+    let mut operation = OperationBuilder::new().summary(Some(route.summary));
+    for name in path_names(route.path) {
+        operation = operation.parameter(parameter(name, ParameterIn::Path, Required::True));
+    }
+    for name in route.query {
+        operation = operation.parameter(parameter(name, ParameterIn::Query, Required::False));
+    }
+    if let Some(body) = route.body {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(body))).build();
+        let body = RequestBodyBuilder::new()
+            .content("application/json", content)
+            .required(Some(Required::True))
+            .build();
+        operation = operation.request_body(Some(body));
+    }
+    let mut answer = ResponseBuilder::new().description(route.summary);
+    if let Some(schema) = route.answer {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+        answer = answer.content("application/json", content);
+    }
+    operation = operation.response(route.status.to_string(), answer.build());
+    for (status, description) in refusals(route) {
+        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let refusal = ResponseBuilder::new()
+            .description(description)
+            .content(super::problem::PROBLEM_JSON, content)
+            .build();
+        operation = operation.response(status.to_string(), refusal);
+    }
+    if route.needs != Needs::Nothing {
+        operation = operation.security(SecurityRequirement::new("bearer", Vec::<String>::new()));
+    }
+    operation.build()
+}
+
+/// The statuses that the table of codes knows, with the codes behind them.
+fn refusals(route: &Route) -> Vec<(u16, String)> {
+    if route.needs == Needs::Nothing {
+        return Vec::new();
+    }
+    let mut statuses: Vec<u16> = ErrorCode::ALL.iter().map(|code| code.status()).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses
+        .into_iter()
+        .map(|status| {
+            let names: Vec<&str> = ErrorCode::ALL
+                .iter()
+                .filter(|code| code.status() == status)
+                .map(|code| code.name())
+                .collect();
+            (status, names.join(", "))
+        })
+        .collect()
+}
+
+fn path_names(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+fn parameter(name: &str, place: ParameterIn, required: Required) -> utoipa::openapi::path::Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
+        .build()
+}

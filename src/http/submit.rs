@@ -1,0 +1,62 @@
+//! From a handler to the lane: who asks, under which key, and the answer as a response.
+
+use actix_web::HttpResponse;
+
+use super::extract::{Access, Caller, op_of};
+use super::problem::respond;
+use crate::actors::workspace::{AdminCommand, Command, Remember, Request, Shape, WorkspaceHandle};
+use crate::domain::edit::ItemCommand;
+use crate::domain::log::Actor;
+use crate::error::AppError;
+
+/// Runs a change of the workspace, its people or its schema.
+pub async fn admin(
+    access: &Access,
+    caller: &Caller,
+    remember: Option<Remember>,
+    command: AdminCommand,
+) -> Result<HttpResponse, AppError> {
+    admin_at(&access.handle, caller, remember, command).await
+}
+
+/// The same where the caller is no member yet.
+pub async fn admin_at(
+    handle: &WorkspaceHandle,
+    caller: &Caller,
+    remember: Option<Remember>,
+    command: AdminCommand,
+) -> Result<HttpResponse, AppError> {
+    let reply = handle.submit(request(caller, remember, Shape::One, Command::Admin(command))).await?;
+    let seq = reply.seq;
+    Ok(respond(reply.into_answer(&Shape::One), seq))
+}
+
+/// Runs a command on items.
+pub async fn items(
+    access: &Access,
+    caller: &Caller,
+    remember: Option<Remember>,
+    shape: Shape,
+    command: ItemCommand,
+) -> Result<HttpResponse, AppError> {
+    let command = Command::Items(command);
+    let reply = access.handle.submit(request(caller, remember, shape.clone(), command)).await?;
+    let seq = reply.seq;
+    Ok(respond(reply.into_answer(&shape), seq))
+}
+
+fn request(
+    caller: &Caller,
+    remember: Option<Remember>,
+    shape: Shape,
+    command: Command,
+) -> Request {
+    Request {
+        user: caller.0.user,
+        actor: Actor::User(caller.0.user),
+        op: op_of(remember.as_ref()),
+        remember,
+        shape,
+        command,
+    }
+}
