@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::actors::jobs::Jobs;
 use crate::actors::registry::Registry;
+use crate::actors::relay::Relay;
 use crate::actors::workspace::{self, NewWorkspace};
 use crate::config::{Config, Switch};
 use crate::telemetry::Metrics;
@@ -41,6 +42,8 @@ pub struct Wiring {
     pub secret_key: SecretString,
     pub supabase_url: Option<Url>,
     pub jwt_secret: Option<SecretString>,
+    /// Other nodes on the same database are told of commits through it.
+    pub redis_url: Option<SecretString>,
     pub rate_limit: bool,
     pub trusted_proxy_hops: usize,
     pub metrics_token: Option<SecretString>,
@@ -74,6 +77,7 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
         secret_key: config.secret_key()?,
         supabase_url: config.supabase_url.clone(),
         jwt_secret: config.jwt_secret.clone(),
+        redis_url: config.redis_url.clone(),
         rate_limit: config.rate_limit == Switch::On,
         trusted_proxy_hops: usize::from(config.trusted_proxy_hops),
         metrics_token: config.metrics_token.clone(),
@@ -95,6 +99,7 @@ pub struct Application {
     provider: Option<web::Data<Provider>>,
     registry: Arc<Registry>,
     jobs: Arc<Jobs>,
+    relay: Option<Arc<Relay>>,
     db: Db,
 }
 
@@ -127,6 +132,13 @@ impl Application {
             ..VerifierConfig::default()
         })?);
         let registry = Registry::new(db.clone(), THREADS);
+        let relay = wiring
+            .redis_url
+            .map(|url| Relay::start(url.expose_secret(), &registry))
+            .transpose()?;
+        if let Some(relay) = &relay {
+            registry.tell_through(Arc::clone(relay));
+        }
         let uploads = wiring.data_dir.join("uploads");
         let jobs = Jobs::new(db.clone(), Arc::clone(&registry), uploads);
         let state = web::Data::new(AppState {
@@ -178,7 +190,7 @@ impl Application {
         .listen(wiring.listener)?
         .run();
         jobs.run();
-        Ok(Application { server, address, provider, registry, jobs, db })
+        Ok(Application { server, address, provider, registry, jobs, relay, db })
     }
 
     /// Where it listens.
@@ -223,6 +235,9 @@ impl Application {
     pub async fn run(self) -> std::io::Result<()> {
         let served = self.server.await;
         self.jobs.stop();
+        if let Some(relay) = &self.relay {
+            relay.stop();
+        }
         self.registry.stop();
         self.db.close().await;
         served

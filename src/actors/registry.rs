@@ -2,12 +2,13 @@
 //! workspace that keeps failing. Made once, outside the HTTP server's factory.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use parking_lot::Mutex;
 
+use super::relay::Relay;
 use super::workspace::WorkspaceHandle;
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
@@ -22,6 +23,7 @@ pub struct Registry {
     db: Db,
     arbiters: Vec<Arbiter>,
     slots: Mutex<HashMap<WorkspaceId, Arc<Slot>>>,
+    relay: OnceLock<Arc<Relay>>,
 }
 
 /// A workspace's place: one start at a time, however many ask.
@@ -39,7 +41,22 @@ impl Registry {
             db,
             arbiters: (0..threads.max(1)).map(|_| Arbiter::new()).collect(),
             slots: Mutex::new(HashMap::new()),
+            relay: OnceLock::new(),
         })
+    }
+
+    /// From here on other nodes hear of our commits.
+    pub fn tell_through(&self, relay: Arc<Relay>) {
+        // Set once, while the server is wired.
+        let _ = self.relay.set(relay);
+    }
+
+    /// Another node moved a workspace on to `seq`: if it runs here, it reads the log.
+    pub fn nudge(&self, id: WorkspaceId, seq: i64) {
+        let slot = self.slots.lock().get(&id).cloned();
+        if let Some(handle) = slot.and_then(|slot| slot.current.lock().clone()) {
+            handle.nudge(seq);
+        }
     }
 
     /// The running actor of a workspace, started when there is none.
@@ -67,10 +84,15 @@ impl Registry {
         if running.as_ref().is_some_and(WorkspaceHandle::has_failed) {
             slot.count_restart()?;
         }
-        let handle = WorkspaceHandle::start(self.db.clone(), id, &self.arbiter_of(id)).await?;
+        let handle = self.start_actor(id).await?;
         *running = Some(handle.clone());
         *slot.current.lock() = Some(handle.clone());
         Ok(handle)
+    }
+
+    async fn start_actor(&self, id: WorkspaceId) -> Result<WorkspaceHandle, AppError> {
+        let relay = self.relay.get().cloned();
+        WorkspaceHandle::start(self.db.clone(), relay, id, &self.arbiter_of(id)).await
     }
 
     /// The thread that runs a workspace: always the same while the process lives.

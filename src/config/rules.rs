@@ -70,6 +70,13 @@ fn values(config: &Config, problems: &mut Vec<String>) {
             POOL.end()
         ));
     }
+    if let Some(url) = &config.redis_url
+        && !["redis://", "rediss://"]
+            .iter()
+            .any(|scheme| url.expose_secret().starts_with(scheme))
+    {
+        problems.push("REDIS_URL can't be read: it should look like redis://host:6379.".to_owned());
+    }
     if let Some(url) = &config.supabase_url
         && !is_web(url, config.is_development())
     {
@@ -105,15 +112,8 @@ fn not_built(config: &Config, problems: &mut Vec<String>) {
                 .to_owned(),
         );
     }
-    for (name, value) in [
-        ("SMTP_URL", &config.smtp_url),
-        ("REDIS_URL", &config.redis_url),
-    ] {
-        if value.is_some() {
-            problems.push(format!(
-                "{name} is set, but what it is for is not built yet."
-            ));
-        }
+    if config.smtp_url.is_some() {
+        problems.push("SMTP_URL is set, but what it is for is not built yet.".to_owned());
     }
 }
 

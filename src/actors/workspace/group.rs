@@ -604,6 +604,25 @@ async fn was_logged(db: &Db, core: &Core, write: &GroupWrite) -> Result<bool, St
     Ok(logged)
 }
 
+/// Looks whether another node wrote, and if so catches up. A failure leaves it for the next time.
+pub(super) async fn look(db: &Db, core: &mut Core) -> Done {
+    let mut done = Done::default();
+    let known = core.seq;
+    let head = async {
+        let mut tx = Tx::begin(db, core.id, Purpose::Read).await?;
+        let head = store::log::head(&mut tx, core.id, false).await?;
+        tx.commit().await?;
+        Ok::<_, StoreError>(head)
+    };
+    let moved = matches!(head.await, Ok(Some(head)) if head.seq != known || head.hash != core.hash);
+    if moved {
+        if let Err(error) = catch_up(db, core, &mut done).await {
+            tracing::warn!(workspace = %core.id, %error, "could not catch up with another node");
+        }
+    }
+    done
+}
+
 /// Another node wrote: its events go to our sockets, and all that is cached is read again.
 pub(super) async fn catch_up(db: &Db, core: &mut Core, done: &mut Done) -> Result<(), AppError> {
     const PAGE: i64 = 1_000;

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
-use super::{Announce, JobNews, Submit, Subscribe, Unsubscribe, Workspace};
+use super::{Announce, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::Outbox;
+use crate::actors::relay::Relay;
 use crate::domain::roles::Role;
 use crate::error::AppError;
 use crate::ids::{UserId, WorkspaceId};
@@ -74,13 +75,14 @@ impl WorkspaceHandle {
     /// Reads the workspace and starts its actor on that arbiter.
     pub(in crate::actors) async fn start(
         db: Db,
+        relay: Option<Arc<Relay>>,
         id: WorkspaceId,
         arbiter: &actix::ArbiterHandle,
     ) -> Result<WorkspaceHandle, AppError> {
         let core = Core::load(&db, id).await?;
         let (sender, snapshot) = watch::channel(Arc::new(core.snapshot()));
         let gate = Arc::new(Gate::new());
-        let actor = Workspace::new(db, core, sender, Arc::clone(&gate));
+        let actor = Workspace::new(db, relay, core, sender, Arc::clone(&gate));
         let addr = Workspace::start_in_arbiter(arbiter, move |_| actor);
         Ok(WorkspaceHandle { id, addr, gate, snapshot })
     }
@@ -141,6 +143,14 @@ impl WorkspaceHandle {
             .send(Subscribe { session, user, outbox })
             .await
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))
+    }
+
+    /// Another node wrote, up to `seq`.
+    pub(in crate::actors) fn nudge(&self, seq: i64) {
+        if self.snapshot.borrow().seq < seq {
+            #[expect(clippy::disallowed_methods, reason = "one a commit of another node")]
+            self.addr.do_send(Look);
+        }
     }
 
     /// Tells those who may know how a job stands.

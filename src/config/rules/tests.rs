@@ -101,8 +101,8 @@ fn short_keys_are_refused_everywhere() {
 #[test]
 fn what_is_not_built_is_refused_and_not_ignored() {
     names(
-        "--storage-url s3://bucket --smtp-url smtp://mail --redis-url redis://cache",
-        &["STORAGE_URL", "SMTP_URL", "REDIS_URL"],
+        "--storage-url s3://bucket --smtp-url smtp://mail",
+        &["STORAGE_URL", "SMTP_URL"],
     );
 }
 
@@ -127,6 +127,8 @@ fn values_that_can_not_work_are_refused() {
         &["DATABASE_URL"],
     );
     names("--database-owner-url db", &["DATABASE_OWNER_URL"]);
+    names("--redis-url cache:6379", &["REDIS_URL"]);
+    names("--redis-url rediss://cache", &[]);
     names("--db-pool 1", &["DB_POOL"]);
     names("--db-pool 501", &["DB_POOL"]);
     names("--log =", &["LOG"]);
