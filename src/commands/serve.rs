@@ -30,7 +30,11 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config;
-        let problems = config.check();
+        let mut problems = config.check();
+        if self.demo && !config.is_development() {
+            problems
+                .push("--demo makes a login that is shown to all: it is for development.".into());
+        }
         if !problems.is_empty() {
             eprintln!("The configuration does not allow a start:");
             problems.iter().for_each(|problem| eprintln!("- {problem}"));
@@ -65,11 +69,15 @@ async fn serve(
             None => warn!("DATABASE_OWNER_URL is not set: the database is taken as it is"),
         }
     }
-    info!("serving at {url}");
     let database_url = database.url.clone();
-    let demo = demo && config.is_development();
-    let parts = Parts { config, listener, database_url, metrics };
+    let parts = Parts {
+        config,
+        listener,
+        database_url,
+        metrics,
+    };
     app::run(parts, async |application| {
+        info!("serving at {url}");
         println!("\n  Estatebase  {url}");
         if demo {
             match application.demo_login().await {
@@ -85,7 +93,11 @@ async fn serve(
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)?.into_std()
