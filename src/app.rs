@@ -18,16 +18,16 @@ use crate::actors::jobs::Jobs;
 use crate::actors::registry::Registry;
 use crate::actors::relay::Relay;
 use crate::actors::workspace::{self, NewWorkspace};
-use crate::config::{Config, Switch};
-use crate::telemetry::Metrics;
 use crate::auth::provider::ProviderConfig;
 use crate::auth::{BuiltInKeys, Provider, Verifier, VerifierConfig};
+use crate::config::{Config, Switch};
+use crate::domain::template;
 use crate::http::limits::{Limits, address};
 use crate::http::state::{AppState, Settings};
 use crate::http::{client, health, identity, openapi, request_id, routes};
-use crate::domain::template;
 use crate::ids::{ListId, WorkspaceId};
 use crate::store::{self, Db};
+use crate::telemetry::Metrics;
 use crate::ws::{self, Gateway};
 
 /// Threads that serve requests, and as many that run workspaces.
@@ -66,7 +66,12 @@ pub struct Parts {
 
 /// Serves until it is told to stop (SIGINT, SIGTERM): requests under way may finish.
 pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow::Result<()> {
-    let Parts { config, listener, database_url, metrics } = parts;
+    let Parts {
+        config,
+        listener,
+        database_url,
+        metrics,
+    } = parts;
     let public_url = config.public_url(listener.local_addr()?).parse()?;
     let rendered = metrics.clone();
     let application = Application::build(Wiring {
@@ -190,7 +195,15 @@ impl Application {
         .listen(wiring.listener)?
         .run();
         jobs.run();
-        Ok(Application { server, address, provider, registry, jobs, relay, db })
+        Ok(Application {
+            server,
+            address,
+            provider,
+            registry,
+            jobs,
+            relay,
+            db,
+        })
     }
 
     /// Where it listens.
@@ -208,8 +221,12 @@ impl Application {
     pub async fn demo_login(&self) -> anyhow::Result<Option<(&'static str, &'static str)>> {
         const EMAIL: &str = "demo@estatebase.example";
         const PASSWORD: &str = "estatebase-demo";
-        let Some(provider) = &self.provider else { return Ok(None) };
-        let user = provider.ensure_user(EMAIL, SecretString::from(PASSWORD)).await?;
+        let Some(provider) = &self.provider else {
+            return Ok(None);
+        };
+        let user = provider
+            .ensure_user(EMAIL, SecretString::from(PASSWORD))
+            .await?;
         if store::members::of_person(&self.db, user).await?.is_empty() {
             store::profiles::visit(&self.db, user, Some(EMAIL), Some("Demo")).await?;
             let lists = template::real_estate().len();
@@ -261,15 +278,21 @@ fn mount(
         .configure(routes::configure)
         .service(openapi::page());
     if let Some(provider) = provider {
-        config.app_data(provider.clone()).configure(identity::configure);
+        config
+            .app_data(provider.clone())
+            .configure(identity::configure);
     }
 }
 
 /// Counts the request's address, and lets the identity provider know it.
 fn count(request: &actix_web::dev::ServiceRequest) -> Result<(), actix_web::Error> {
-    let Some(state) = request.app_data::<web::Data<AppState>>() else { return Ok(()) };
+    let Some(state) = request.app_data::<web::Data<AppState>>() else {
+        return Ok(());
+    };
     let from = address(request.request(), state.settings.trusted_proxy_hops);
-    request.extensions_mut().insert(identity::ClientAddress(from));
+    request
+        .extensions_mut()
+        .insert(identity::ClientAddress(from));
     if let Some(left) = state.limits.count_address(from)? {
         request.extensions_mut().insert(left);
     }

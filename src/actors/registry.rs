@@ -71,7 +71,9 @@ impl Registry {
         let opened = self.start(id, &slot).await;
         if opened.is_err() {
             // Nothing runs here: a stranger's guesses must not fill the map.
-            self.slots.lock().retain(|other, slot| *other != id || slot.current.lock().is_some());
+            self.slots
+                .lock()
+                .retain(|other, slot| *other != id || slot.current.lock().is_some());
         }
         opened
     }
@@ -100,7 +102,9 @@ impl Registry {
         let low = u64::try_from(id.uuid().as_u128() & u128::from(u32::MAX)).unwrap_or(0);
         let count = u64::try_from(self.arbiters.len()).unwrap_or(1).max(1);
         let index = usize::try_from(low % count).unwrap_or(0);
-        self.arbiters.get(index).map_or_else(Arbiter::current, Arbiter::handle)
+        self.arbiters
+            .get(index)
+            .map_or_else(Arbiter::current, Arbiter::handle)
     }
 
     /// Stops the threads; what is under way in the lanes was answered or is in the log.
@@ -116,8 +120,10 @@ impl Slot {
         let mut restarts = self.restarts.lock();
         restarts.retain(|at| at.elapsed() < RESTART_WINDOW);
         if restarts.len() >= MAX_RESTARTS {
-            return Err(AppError::unavailable("The workspace keeps failing; it rests for a minute")
-                .retry_after(60));
+            return Err(AppError::unavailable(
+                "The workspace keeps failing; it rests for a minute",
+            )
+            .retry_after(60));
         }
         restarts.push(Instant::now());
         metrics::counter!(crate::telemetry::RESTARTS).increment(1);

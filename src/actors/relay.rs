@@ -32,9 +32,23 @@ impl Relay {
     pub fn start(url: &str, registry: &Arc<Registry>) -> anyhow::Result<Arc<Relay>> {
         let client = redis::Client::open(url)?;
         let (moves, waiting) = mpsc::channel(WAITING);
-        let relay = Arc::new(Relay { node: Uuid::now_v7(), moves, stop: CancellationToken::new() });
-        actix_web::rt::spawn(tell(client.clone(), relay.node, waiting, relay.stop.clone()));
-        actix_web::rt::spawn(listen(client, relay.node, Arc::downgrade(registry), relay.stop.clone()));
+        let relay = Arc::new(Relay {
+            node: Uuid::now_v7(),
+            moves,
+            stop: CancellationToken::new(),
+        });
+        actix_web::rt::spawn(tell(
+            client.clone(),
+            relay.node,
+            waiting,
+            relay.stop.clone(),
+        ));
+        actix_web::rt::spawn(listen(
+            client,
+            relay.node,
+            Arc::downgrade(registry),
+            relay.stop.clone(),
+        ));
         Ok(relay)
     }
 
@@ -70,15 +84,21 @@ async fn tell(
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let told: redis::RedisResult<()> =
-            redis.publish(CHANNEL, format!("{node} {workspace} {seq}")).await;
+        let told: redis::RedisResult<()> = redis
+            .publish(CHANNEL, format!("{node} {workspace} {seq}"))
+            .await;
         if let Err(error) = told {
             tracing::warn!(%error, "other nodes were not told; they poll");
         }
     }
 }
 
-async fn listen(client: redis::Client, node: Uuid, registry: Weak<Registry>, stop: CancellationToken) {
+async fn listen(
+    client: redis::Client,
+    node: Uuid,
+    registry: Weak<Registry>,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         tokio::select! {
             heard = hear(&client, node, &registry) => {
@@ -93,13 +113,19 @@ async fn listen(client: redis::Client, node: Uuid, registry: Weak<Registry>, sto
 }
 
 /// Listens until the connection breaks.
-async fn hear(client: &redis::Client, node: Uuid, registry: &Weak<Registry>) -> redis::RedisResult<()> {
+async fn hear(
+    client: &redis::Client,
+    node: Uuid,
+    registry: &Weak<Registry>,
+) -> redis::RedisResult<()> {
     let mut channel = client.get_async_pubsub().await?;
     channel.subscribe(CHANNEL).await?;
     let mut messages = channel.on_message();
     while let Some(message) = messages.next().await {
         let text: String = message.get_payload()?;
-        let Some(registry) = registry.upgrade() else { return Ok(()) };
+        let Some(registry) = registry.upgrade() else {
+            return Ok(());
+        };
         if let Some((workspace, seq)) = foreign_move(&text, node) {
             registry.nudge(workspace, seq);
         }
@@ -125,7 +151,10 @@ mod tests {
         let (own, other, workspace) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let told = |node: Uuid| format!("{node} {workspace} 7");
         assert_eq!(foreign_move(&told(own), own), None);
-        assert_eq!(foreign_move(&told(other), own), Some((WorkspaceId(workspace), 7)));
+        assert_eq!(
+            foreign_move(&told(other), own),
+            Some((WorkspaceId(workspace), 7))
+        );
         for nonsense in ["", "x", "x y z", &format!("{other} {workspace}")] {
             assert_eq!(foreign_move(nonsense, own), None);
         }

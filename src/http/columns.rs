@@ -27,7 +27,10 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
     let key = path_text(&request, "key")?;
     let column = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
-    Ok(json_at(access.snapshot.seq, serde_json::json!(ColumnOut::new(column)).to_string()))
+    Ok(json_at(
+        access.snapshot.seq,
+        serde_json::json!(ColumnOut::new(column)).to_string(),
+    ))
 }
 
 pub async fn create(

@@ -23,14 +23,23 @@ pub fn open(settings: &Settings, question: &str, cursor: &str) -> Result<Vec<u8>
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
     let (seal, position) = bytes.split_at_checked(SEAL).ok_or_else(refused)?;
     let genuine: bool = tag(settings, question, position).ct_eq(seal).into();
-    if genuine { Ok(position.to_vec()) } else { Err(refused()) }
+    if genuine {
+        Ok(position.to_vec())
+    } else {
+        Err(refused())
+    }
 }
 
 fn tag(settings: &Settings, question: &str, position: &[u8]) -> Vec<u8> {
     let mut message = question.as_bytes().to_vec();
     message.push(0);
     message.extend_from_slice(position);
-    settings.keyed("cursor", &message).iter().take(SEAL).copied().collect()
+    settings
+        .keyed("cursor", &message)
+        .iter()
+        .take(SEAL)
+        .copied()
+        .collect()
 }
 
 /// The paging parameters of a small collection.

@@ -95,7 +95,13 @@ pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::ManageMembers).await?;
     let id = path_id(&request, "invite_id")?;
-    admin(&access, &caller, remember, AdminCommand::RevokeInvite { id }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::RevokeInvite { id },
+    )
+    .await
 }
 
 pub async fn accept(
@@ -108,15 +114,26 @@ pub async fn accept(
     let person = &caller.0;
     let found = store::invites::by_token(&state.db, &hash(&body.value.token)).await?;
     let (workspace, id) = found.ok_or_else(AppError::not_found)?;
-    store::profiles::visit(&state.db, person.user, person.email.as_deref(), person.name.as_deref())
-        .await?;
+    store::profiles::visit(
+        &state.db,
+        person.user,
+        person.email.as_deref(),
+        person.name.as_deref(),
+    )
+    .await?;
     let handle = state.registry.open(workspace).await?;
-    let command = AdminCommand::AcceptInvite { id, email: person.email.clone() };
+    let command = AdminCommand::AcceptInvite {
+        id,
+        email: person.email.clone(),
+    };
     admin_at(&handle, &caller, remember, command).await
 }
 
 fn token(settings: &Settings, id: InviteId) -> String {
-    format!("esi_{}", URL_SAFE_NO_PAD.encode(settings.keyed("invite", id.uuid().as_bytes())))
+    format!(
+        "esi_{}",
+        URL_SAFE_NO_PAD.encode(settings.keyed("invite", id.uuid().as_bytes()))
+    )
 }
 
 fn hash(token: &str) -> Vec<u8> {

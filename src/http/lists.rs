@@ -39,14 +39,21 @@ pub struct ListPatch {
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let lists = access.snapshot.schema.in_order();
-    page(&request, &access, "lists", lists.iter().map(|list| ListOut::new(list)).collect())
+    page(
+        &request,
+        &access,
+        "lists",
+        lists.iter().map(|list| ListOut::new(list)).collect(),
+    )
 }
 
 /// The lists in the trash.
 pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let lists = access.snapshot.schema.lists.values();
-    let trashed = lists.filter(|list| list.deleted_at.is_some()).map(|list| ListOut::new(list));
+    let trashed = lists
+        .filter(|list| list.deleted_at.is_some())
+        .map(|list| ListOut::new(list));
     let trashed = trashed.collect();
     page(&request, &access, "trashed lists", trashed)
 }
@@ -65,7 +72,10 @@ fn page(
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
-    Ok(json_at(access.snapshot.seq, serde_json::json!(ListOut::new(list)).to_string()))
+    Ok(json_at(
+        access.snapshot.seq,
+        serde_json::json!(ListOut::new(list)).to_string(),
+    ))
 }
 
 pub async fn create(
@@ -103,12 +113,24 @@ pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::WriteSchema).await?;
     let list = path_id(&request, "list_id")?;
-    admin(&access, &caller, remember, AdminCommand::DeleteList { list }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::DeleteList { list },
+    )
+    .await
 }
 
 pub async fn restore(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::WriteSchema).await?;
     let list = path_id(&request, "list_id")?;
-    admin(&access, &caller, remember, AdminCommand::RestoreList { list }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::RestoreList { list },
+    )
+    .await
 }

@@ -40,12 +40,27 @@ pub async fn update(
     let remember = body.remember(&request)?;
     let access = access(&request, &caller, Action::Leave).await?;
     let user = path_id(&request, "user_id")?;
-    admin(&access, &caller, remember, AdminCommand::SetRole { user, role: body.value.role }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::SetRole {
+            user,
+            role: body.value.role,
+        },
+    )
+    .await
 }
 
 pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::Leave).await?;
     let user = path_id(&request, "user_id")?;
-    admin(&access, &caller, remember, AdminCommand::RemoveMember { user }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::RemoveMember { user },
+    )
+    .await
 }

@@ -4,9 +4,7 @@
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
-use super::{
-    columns, imports, invites, items, jobs, lists, log, me, members, openapi, workspaces,
-};
+use super::{columns, imports, invites, items, jobs, lists, log, me, members, openapi, workspaces};
 use crate::domain::roles::Action;
 
 /// Where the API stands.
@@ -60,7 +58,9 @@ macro_rules! routes {
 
 /// The table.
 pub fn table() -> Vec<Route> {
-    use Action::{ManageMembers, ManageWorkspace, Leave, Own, Read, ReadAudit, WriteItems, WriteSchema};
+    use Action::{
+        Leave, ManageMembers, ManageWorkspace, Own, Read, ReadAudit, WriteItems, WriteSchema,
+    };
     use Needs::{Member, Nothing, Person};
     routes! {
         GET "/me" Person, me::show, "The caller's profile and memberships" => 200 "MeOut";
@@ -133,7 +133,9 @@ pub fn configure(config: &mut ServiceConfig) {
 
 /// The methods that some route of the API knows at this path.
 pub fn methods_of(path: &str) -> Vec<String> {
-    let Some(path) = path.strip_prefix(BASE) else { return Vec::new() };
+    let Some(path) = path.strip_prefix(BASE) else {
+        return Vec::new();
+    };
     table()
         .iter()
         .filter(|route| matches(route.path, path))
@@ -162,7 +164,12 @@ mod tests {
     fn no_route_stands_twice() {
         let mut seen = HashSet::new();
         for route in table() {
-            assert!(seen.insert((route.method.clone(), route.path)), "{} {}", route.method, route.path);
+            assert!(
+                seen.insert((route.method.clone(), route.path)),
+                "{} {}",
+                route.method,
+                route.path
+            );
         }
     }
 

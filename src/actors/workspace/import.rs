@@ -30,18 +30,23 @@ pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     let result = match commit(db, core, &job.request).await {
         Ok((seq, batch)) => {
             done.batches.extend(batch);
-            Ok(Reply { seq, outcome: Outcome::Ready(Answer::empty()) })
+            Ok(Reply {
+                seq,
+                outcome: Outcome::Ready(Answer::empty()),
+            })
         }
         Err(Attempt::Refused(error)) => Err(error),
         Err(Attempt::Failed(Failure::LostRace)) => {
             // The batch was typed for the state before: the job reads its checkpoint and goes on.
             let caught_up = group::catch_up(db, core, &mut done).await;
-            caught_up.and(Err(AppError::unavailable("The workspace is written elsewhere; try again")))
+            caught_up.and(Err(AppError::unavailable(
+                "The workspace is written elsewhere; try again",
+            )))
         }
         Err(Attempt::Failed(Failure::Store(error))) => Err(error.into()),
-        Err(Attempt::Failed(Failure::KnownOp | Failure::Doubt)) => {
-            Err(AppError::unavailable("Nobody knows whether the batch took effect; look again"))
-        }
+        Err(Attempt::Failed(Failure::KnownOp | Failure::Doubt)) => Err(AppError::unavailable(
+            "Nobody knows whether the batch took effect; look again",
+        )),
     };
     done.answers.push((job, result));
     done
@@ -85,7 +90,15 @@ async fn commit(
     }
     let now = Utc::now().trunc_subsecs(6);
     let next = core.next_numbers.get(&list.id).copied().unwrap_or(1);
-    let made = make_rows(Arc::clone(&list), Arc::clone(batch), core.seq + 1, next, now, request.user).await?;
+    let made = make_rows(
+        Arc::clone(&list),
+        Arc::clone(batch),
+        core.seq + 1,
+        next,
+        now,
+        request.user,
+    )
+    .await?;
     let text = json!({
         "job": batch.job, "list": list.id, "count": batch.rows.len(),
         "first": batch.rows.first().map(|row| row.0), "last": batch.rows.last().map(|row| row.0),
@@ -128,7 +141,9 @@ async fn commit(
         let numbers = BTreeMap::from([(list.id, made.next_number)]);
         store::schema::save_numbers(&mut tx, core.id, &numbers).await?;
     }
-    group::settle(db, core, tx, &write).await.map_err(Attempt::Failed)?;
+    group::settle(db, core, tx, &write)
+        .await
+        .map_err(Attempt::Failed)?;
 
     let stored = u64::try_from(write.items.len()).unwrap_or(0);
     metrics::counter!(crate::telemetry::IMPORT_ROWS).increment(stored);
@@ -137,7 +152,16 @@ async fn commit(
     core.hash = write.head.hash;
     core.next_numbers.insert(list.id, made.next_number);
     let event = EncodedEvent::new(&header, &[Some(&text)]);
-    Ok((core.seq, Some(EventBatch::new(core.id, after, core.seq, &mark(&core.hash), vec![event]))))
+    Ok((
+        core.seq,
+        Some(EventBatch::new(
+            core.id,
+            after,
+            core.seq,
+            &mark(&core.hash),
+            vec![event],
+        )),
+    ))
 }
 
 async fn advance(tx: &mut Tx, core: &Core, batch: &ImportBatch) -> Result<(), Attempt> {
@@ -167,7 +191,10 @@ async fn make_rows(
     now: DateTime<Utc>,
     by: UserId,
 ) -> Result<Made, AppError> {
-    let numbers = list.columns.iter().find(|column| column.ty == ColumnType::AutoNumber);
+    let numbers = list
+        .columns
+        .iter()
+        .find(|column| column.ty == ColumnType::AutoNumber);
     let numbers = numbers.map(|column| column.id);
     let (encoded, next_number) = match (&batch.encoded, numbers) {
         (Some(encoded), None) => (encoded.clone(), next_number),
@@ -197,9 +224,16 @@ async fn make_rows(
             deleted_at: None,
         })
         .collect();
-    let (first, last) = (batch.rows.first().map(|row| row.0), batch.rows.last().map(|row| row.0));
+    let (first, last) = (
+        batch.rows.first().map(|row| row.0),
+        batch.rows.last().map(|row| row.0),
+    );
     let packed = group::payload(Some(list.id), first, last, encoded.packed, true);
-    Ok(Made { rows, packed, next_number })
+    Ok(Made {
+        rows,
+        packed,
+        next_number,
+    })
 }
 
 /// The rows with their automatic numbers, written out.

@@ -112,7 +112,13 @@ struct Unsubscribe {
 }
 
 impl Workspace {
-    fn new(db: Db, relay: Option<Arc<Relay>>, core: Core, snapshot: watch::Sender<Arc<Snapshot>>, gate: Arc<Gate>) -> Self {
+    fn new(
+        db: Db,
+        relay: Option<Arc<Relay>>,
+        core: Core,
+        snapshot: watch::Sender<Arc<Snapshot>>,
+        gate: Arc<Gate>,
+    ) -> Self {
         Workspace {
             id: core.id,
             members: Arc::clone(&core.members),
@@ -137,7 +143,9 @@ impl Workspace {
         if self.queue.is_empty() && self.bulk.is_empty() && !self.look {
             return;
         }
-        let Some(mut core) = self.core.take() else { return };
+        let Some(mut core) = self.core.take() else {
+            return;
+        };
         let group = self.next_group();
         self.look = false;
         self.looked_at = Instant::now();
@@ -184,7 +192,8 @@ impl Workspace {
             match &job.request.command {
                 Command::Items(command)
                     if group.is_empty()
-                        || (items + command.len() <= GROUP_ITEMS && group.len() < GROUP_COMMANDS) =>
+                        || (items + command.len() <= GROUP_ITEMS
+                            && group.len() < GROUP_COMMANDS) =>
                 {
                     items += command.len();
                     group.push(job);
@@ -246,7 +255,9 @@ impl Workspace {
         self.members = Arc::clone(&snapshot.members);
         let workspace = self.id;
         self.subscribers.retain(|_, subscriber| {
-            let role = snapshot.role_of(subscriber.user).filter(|_| !snapshot.is_deleted());
+            let role = snapshot
+                .role_of(subscriber.user)
+                .filter(|_| !snapshot.is_deleted());
             if role != Some(subscriber.role) {
                 subscriber.outbox.push(Outgoing::Access { workspace, role });
             }
@@ -255,14 +266,14 @@ impl Workspace {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        self.subscribers.retain(|_, subscriber| !subscriber.outbox.is_closed());
+        self.subscribers
+            .retain(|_, subscriber| !subscriber.outbox.is_closed());
         self.beat();
         if self.looked_at.elapsed() >= TICK {
             self.look = true;
             self.pump(ctx);
         }
-        let idle =
-            self.subscribers.is_empty() && self.queue.is_empty() && self.bulk.is_empty();
+        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.bulk.is_empty();
         if !idle {
             self.idle_since = Instant::now();
         } else if self.idle_since.elapsed() >= IDLE_AFTER && self.gate.close_if_unused() {
@@ -314,7 +325,9 @@ impl Actor for Workspace {
     fn stopped(&mut self, _: &mut Self::Context) {
         self.gate.close();
         for subscriber in self.subscribers.values() {
-            subscriber.outbox.push(Outgoing::Rejoin { workspace: self.id });
+            subscriber
+                .outbox
+                .push(Outgoing::Rejoin { workspace: self.id });
         }
         metrics::gauge!(telemetry::WORKSPACES).decrement(1.0);
     }
@@ -340,9 +353,18 @@ impl Handler<Subscribe> for Workspace {
         let role = snapshot.role_of(subscribe.user)?;
         self.subscribers.insert(
             subscribe.session,
-            Subscriber { user: subscribe.user, role, outbox: subscribe.outbox, heard_at: Instant::now() },
+            Subscriber {
+                user: subscribe.user,
+                role,
+                outbox: subscribe.outbox,
+                heard_at: Instant::now(),
+            },
         );
-        Some(Subscribed { seq: snapshot.seq, mark: snapshot.mark.clone(), role })
+        Some(Subscribed {
+            seq: snapshot.seq,
+            mark: snapshot.mark.clone(),
+            role,
+        })
     }
 }
 
