@@ -3,6 +3,10 @@
 
 mod command_line;
 mod database;
+mod idempotency;
 mod lifecycle;
+mod log;
+mod matrix;
+mod members;
 mod migrate;
 mod support;
