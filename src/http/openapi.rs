@@ -5,11 +5,12 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathItem,
-    PathsBuilder, Ref, Required, ResponseBuilder,
+    PathsBuilder, Ref, RefOr, Required, ResponseBuilder,
 };
 
 use super::jobs::JobOut;
@@ -179,44 +180,52 @@ fn components() -> utoipa::openapi::Components {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .build();
+    let mut schemas = Vec::new();
+    with_parts::<me::MeOut>(&mut schemas);
+    with_parts::<me::ProfilePatch>(&mut schemas);
+    with_parts::<workspaces::WorkspaceIn>(&mut schemas);
+    with_parts::<workspaces::WorkspacePatch>(&mut schemas);
+    with_parts::<WorkspaceOut>(&mut schemas);
+    with_parts::<MembershipOut>(&mut schemas);
+    with_parts::<MembershipsPage>(&mut schemas);
+    with_parts::<MembersPage>(&mut schemas);
+    with_parts::<members::MemberPatch>(&mut schemas);
+    with_parts::<invites::InviteIn>(&mut schemas);
+    with_parts::<invites::AcceptIn>(&mut schemas);
+    with_parts::<InviteOut>(&mut schemas);
+    with_parts::<InvitesPage>(&mut schemas);
+    with_parts::<lists::ListIn>(&mut schemas);
+    with_parts::<lists::ListPatch>(&mut schemas);
+    with_parts::<ListOut>(&mut schemas);
+    with_parts::<ListsPage>(&mut schemas);
+    with_parts::<ColumnSpec>(&mut schemas);
+    with_parts::<ColumnPatch>(&mut schemas);
+    with_parts::<ColumnOut>(&mut schemas);
+    with_parts::<ColumnsPage>(&mut schemas);
+    with_parts::<items::ItemsIn>(&mut schemas);
+    with_parts::<items::PatchesIn>(&mut schemas);
+    with_parts::<items::ItemPatchIn>(&mut schemas);
+    with_parts::<items::IdsIn>(&mut schemas);
+    with_parts::<ItemOut>(&mut schemas);
+    with_parts::<ItemsPage>(&mut schemas);
+    with_parts::<HistoryPage>(&mut schemas);
+    with_parts::<EventsPage>(&mut schemas);
+    with_parts::<AuditPage>(&mut schemas);
+    with_parts::<VerifyOut>(&mut schemas);
+    with_parts::<JobOut>(&mut schemas);
+    with_parts::<JobsPage>(&mut schemas);
+    with_parts::<ErrorsPage>(&mut schemas);
+    with_parts::<Problem>(&mut schemas);
     ComponentsBuilder::new()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
-        .schema_from::<me::MeOut>()
-        .schema_from::<me::ProfilePatch>()
-        .schema_from::<workspaces::WorkspaceIn>()
-        .schema_from::<workspaces::WorkspacePatch>()
-        .schema_from::<WorkspaceOut>()
-        .schema_from::<MembershipOut>()
-        .schema_from::<MembershipsPage>()
-        .schema_from::<MembersPage>()
-        .schema_from::<members::MemberPatch>()
-        .schema_from::<invites::InviteIn>()
-        .schema_from::<invites::AcceptIn>()
-        .schema_from::<InviteOut>()
-        .schema_from::<InvitesPage>()
-        .schema_from::<lists::ListIn>()
-        .schema_from::<lists::ListPatch>()
-        .schema_from::<ListOut>()
-        .schema_from::<ListsPage>()
-        .schema_from::<ColumnSpec>()
-        .schema_from::<ColumnPatch>()
-        .schema_from::<ColumnOut>()
-        .schema_from::<ColumnsPage>()
-        .schema_from::<items::ItemsIn>()
-        .schema_from::<items::PatchesIn>()
-        .schema_from::<items::ItemPatchIn>()
-        .schema_from::<items::IdsIn>()
-        .schema_from::<ItemOut>()
-        .schema_from::<ItemsPage>()
-        .schema_from::<HistoryPage>()
-        .schema_from::<EventsPage>()
-        .schema_from::<AuditPage>()
-        .schema_from::<VerifyOut>()
-        .schema_from::<JobOut>()
-        .schema_from::<JobsPage>()
-        .schema_from::<ErrorsPage>()
-        .schema_from::<Problem>()
+        .schemas_from_iter(schemas)
         .build()
+}
+
+/// A type and every type that it is made of.
+fn with_parts<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
 }
 
 fn method(route: &Route) -> HttpMethod {

@@ -45,13 +45,6 @@ impl TestApp {
         TestApp::wired(db, Arc::new(tempfile::tempdir().unwrap()), url, true)
     }
 
-    /// With something between the server and its database.
-    pub(crate) async fn through(proxy: impl AsyncFnOnce(&str) -> String) -> TestApp {
-        let db = Arc::new(TestDb::new().await);
-        let url = proxy(&db.app_url()).await;
-        TestApp::wired(db, Arc::new(tempfile::tempdir().unwrap()), url, false)
-    }
-
     fn wired(
         db: Arc<TestDb>,
         folder: Arc<TempDir>,
@@ -61,6 +54,12 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let data_dir = folder.path().to_owned();
+        // The same for all, so that a token is good at a second server too; the official client
+        // wants the real one.
+        let public_url = match rate_limit {
+            true => format!("http://{address}"),
+            false => "http://estatebase.example".to_owned(),
+        };
         let (send, receive) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
@@ -68,8 +67,7 @@ impl TestApp {
                     listener,
                     database_url: SecretString::from(database_url),
                     db_pool: 8,
-                    // The same for all, so that a token is good at a second server too.
-                    public_url: "http://estatebase.example".parse().unwrap(),
+                    public_url: public_url.parse().unwrap(),
                     secret_key: SecretString::from("a key for tests, longer than 32 bytes"),
                     supabase_url: None,
                     jwt_secret: None,
