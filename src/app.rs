@@ -12,17 +12,22 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{App, HttpMessage, HttpServer, web};
 use secrecy::SecretString;
 use url::Url;
+use uuid::Uuid;
 
 use crate::actors::jobs::Jobs;
 use crate::actors::registry::Registry;
-use crate::config::{Config, Switch};
-use crate::telemetry::Metrics;
+use crate::actors::relay::Relay;
+use crate::actors::workspace::{self, NewWorkspace};
 use crate::auth::provider::ProviderConfig;
 use crate::auth::{BuiltInKeys, Provider, Verifier, VerifierConfig};
+use crate::config::{Config, Switch};
+use crate::domain::template;
 use crate::http::limits::{Limits, address};
 use crate::http::state::{AppState, Settings};
 use crate::http::{client, health, identity, openapi, request_id, routes};
-use crate::store::Db;
+use crate::ids::{ListId, WorkspaceId};
+use crate::store::{self, Db};
+use crate::telemetry::Metrics;
 use crate::ws::{self, Gateway};
 
 /// Threads that serve requests, and as many that run workspaces.
@@ -37,6 +42,8 @@ pub struct Wiring {
     pub secret_key: SecretString,
     pub supabase_url: Option<Url>,
     pub jwt_secret: Option<SecretString>,
+    /// Other nodes on the same database are told of commits through it.
+    pub redis_url: Option<SecretString>,
     pub rate_limit: bool,
     pub trusted_proxy_hops: usize,
     pub metrics_token: Option<SecretString>,
@@ -59,7 +66,12 @@ pub struct Parts {
 
 /// Serves until it is told to stop (SIGINT, SIGTERM): requests under way may finish.
 pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow::Result<()> {
-    let Parts { config, listener, database_url, metrics } = parts;
+    let Parts {
+        config,
+        listener,
+        database_url,
+        metrics,
+    } = parts;
     let public_url = config.public_url(listener.local_addr()?).parse()?;
     let rendered = metrics.clone();
     let application = Application::build(Wiring {
@@ -70,6 +82,7 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
         secret_key: config.secret_key()?,
         supabase_url: config.supabase_url.clone(),
         jwt_secret: config.jwt_secret.clone(),
+        redis_url: config.redis_url.clone(),
         rate_limit: config.rate_limit == Switch::On,
         trusted_proxy_hops: usize::from(config.trusted_proxy_hops),
         metrics_token: config.metrics_token.clone(),
@@ -91,6 +104,7 @@ pub struct Application {
     provider: Option<web::Data<Provider>>,
     registry: Arc<Registry>,
     jobs: Arc<Jobs>,
+    relay: Option<Arc<Relay>>,
     db: Db,
 }
 
@@ -123,6 +137,13 @@ impl Application {
             ..VerifierConfig::default()
         })?);
         let registry = Registry::new(db.clone(), THREADS);
+        let relay = wiring
+            .redis_url
+            .map(|url| Relay::start(url.expose_secret(), &registry))
+            .transpose()?;
+        if let Some(relay) = &relay {
+            registry.tell_through(Arc::clone(relay));
+        }
         let uploads = wiring.data_dir.join("uploads");
         let jobs = Jobs::new(db.clone(), Arc::clone(&registry), uploads);
         let state = web::Data::new(AppState {
@@ -166,6 +187,7 @@ impl Application {
         })
         .workers(THREADS)
         .max_connections(50_000)
+        .tcp_nodelay(true)
         .backlog(4_096)
         // Between nothing and half a second the close timer of actix-http may never fire.
         .client_disconnect_timeout(Duration::ZERO)
@@ -173,7 +195,15 @@ impl Application {
         .listen(wiring.listener)?
         .run();
         jobs.run();
-        Ok(Application { server, address, provider, registry, jobs, db })
+        Ok(Application {
+            server,
+            address,
+            provider,
+            registry,
+            jobs,
+            relay,
+            db,
+        })
     }
 
     /// Where it listens.
@@ -186,6 +216,33 @@ impl Application {
         self.provider.clone()
     }
 
+    /// The login that a first look needs: an account and a workspace of the template, made unless
+    /// they are there. Only with the built-in provider.
+    pub async fn demo_login(&self) -> anyhow::Result<Option<(&'static str, &'static str)>> {
+        const EMAIL: &str = "demo@estatebase.example";
+        const PASSWORD: &str = "estatebase-demo";
+        let Some(provider) = &self.provider else {
+            return Ok(None);
+        };
+        let user = provider
+            .ensure_user(EMAIL, SecretString::from(PASSWORD))
+            .await?;
+        if store::members::of_person(&self.db, user).await?.is_empty() {
+            store::profiles::visit(&self.db, user, Some(EMAIL), Some("Demo")).await?;
+            let lists = template::real_estate().len();
+            let new = NewWorkspace {
+                id: WorkspaceId(Uuid::now_v7()),
+                name: "Demo agency".to_owned(),
+                template: Some("real_estate".to_owned()),
+                owner: user,
+                remember: None,
+                list_ids: (0..lists).map(|_| ListId(Uuid::now_v7())).collect(),
+            };
+            workspace::create(&self.db, new).await?;
+        }
+        Ok(Some((EMAIL, PASSWORD)))
+    }
+
     /// A way to stop it from elsewhere.
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
@@ -195,6 +252,9 @@ impl Application {
     pub async fn run(self) -> std::io::Result<()> {
         let served = self.server.await;
         self.jobs.stop();
+        if let Some(relay) = &self.relay {
+            relay.stop();
+        }
         self.registry.stop();
         self.db.close().await;
         served
@@ -218,15 +278,21 @@ fn mount(
         .configure(routes::configure)
         .service(openapi::page());
     if let Some(provider) = provider {
-        config.app_data(provider.clone()).configure(identity::configure);
+        config
+            .app_data(provider.clone())
+            .configure(identity::configure);
     }
 }
 
 /// Counts the request's address, and lets the identity provider know it.
 fn count(request: &actix_web::dev::ServiceRequest) -> Result<(), actix_web::Error> {
-    let Some(state) = request.app_data::<web::Data<AppState>>() else { return Ok(()) };
+    let Some(state) = request.app_data::<web::Data<AppState>>() else {
+        return Ok(());
+    };
     let from = address(request.request(), state.settings.trusted_proxy_hops);
-    request.extensions_mut().insert(identity::ClientAddress(from));
+    request
+        .extensions_mut()
+        .insert(identity::ClientAddress(from));
     if let Some(left) = state.limits.count_address(from)? {
         request.extensions_mut().insert(left);
     }

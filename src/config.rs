@@ -45,7 +45,7 @@ pub struct Config {
     #[arg(long, env = "DB_POOL", default_value_t = 16)]
     pub db_pool: u32,
 
-    /// Redis for several servers side by side (not built yet)
+    /// Redis, through which several servers on one database tell each other of commits
     #[arg(long, env = "REDIS_URL")]
     pub redis_url: Option<SecretString>,
 

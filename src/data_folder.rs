@@ -138,13 +138,25 @@ mod tests {
         let path = folder.path().join("new");
         let mut first = DataFolder::claim(&path).unwrap();
         let refused = || DataFolder::claim(&path).unwrap_err().to_string();
-        assert!(refused().contains("has not opened its port yet"), "{}", refused());
+        assert!(
+            refused().contains("has not opened its port yet"),
+            "{}",
+            refused()
+        );
         first.announce("http://127.0.0.1:8080").unwrap();
         first.announce("http://127.0.0.1:81").unwrap();
-        assert!(refused().contains("it answers at http://127.0.0.1:81."), "{}", refused());
+        assert!(
+            refused().contains("it answers at http://127.0.0.1:81."),
+            "{}",
+            refused()
+        );
         drop(first);
         let second = DataFolder::claim(&path).unwrap();
-        assert!(refused().contains("has not opened its port yet"), "{}", refused());
+        assert!(
+            refused().contains("has not opened its port yet"),
+            "{}",
+            refused()
+        );
         drop(second);
     }
 
@@ -154,8 +166,14 @@ mod tests {
         let path = folder.path().join("made/secret_key");
         let first = kept_secret(&path).unwrap();
         assert_eq!(first.expose_secret().len(), 64);
-        assert_eq!(kept_secret(&path).unwrap().expose_secret(), first.expose_secret());
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            kept_secret(&path).unwrap().expose_secret(),
+            first.expose_secret()
+        );
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let elsewhere = kept_secret(&folder.path().join("other")).unwrap();
         assert_ne!(elsewhere.expose_secret(), first.expose_secret());
     }

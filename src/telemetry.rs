@@ -36,15 +36,20 @@ const TALKATIVE: &str = "actix_server=warn,sea_orm_migration=warn,sqlx=warn";
 
 /// Sends log lines to standard error; `filter` as in `LOG`. Fails when it was called before.
 pub fn start_logs(filter: &str, format: LogFormat) -> anyhow::Result<()> {
-    let filter =
-        format!("{TALKATIVE},{filter}").parse::<EnvFilter>().context("LOG can't be read")?;
+    let filter = format!("{TALKATIVE},{filter}")
+        .parse::<EnvFilter>()
+        .context("LOG can't be read")?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_span_events(FmtSpan::NONE)
         .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Compact => lines.compact().with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("logs can't be started: {error}"))
 }
@@ -81,17 +86,62 @@ enum Kind {
 }
 
 const METRICS: &[(Kind, &str, Unit, &str)] = &[
-    (Kind::Histogram, HTTP_DURATION, Unit::Seconds, "Time to answer a request"),
-    (Kind::Counter, RATE_LIMITED, Unit::Count, "Requests refused by a limit"),
+    (
+        Kind::Histogram,
+        HTTP_DURATION,
+        Unit::Seconds,
+        "Time to answer a request",
+    ),
+    (
+        Kind::Counter,
+        RATE_LIMITED,
+        Unit::Count,
+        "Requests refused by a limit",
+    ),
     (Kind::Gauge, SOCKETS, Unit::Count, "Sockets open now"),
-    (Kind::Gauge, WORKSPACES, Unit::Count, "Workspaces with a living actor"),
-    (Kind::Counter, RESTARTS, Unit::Count, "Workspace actors that died and were started anew"),
-    (Kind::Counter, PANICS, Unit::Count, "Commands and lanes that panicked"),
-    (Kind::Histogram, COMMIT_DURATION, Unit::Seconds, "Time of one group's transaction"),
-    (Kind::Histogram, COMMIT_GROUP, Unit::Count, "Commands in one group"),
-    (Kind::Counter, COMMITS_IN_DOUBT, Unit::Count, "Commits whose answer was lost and looked up"),
+    (
+        Kind::Gauge,
+        WORKSPACES,
+        Unit::Count,
+        "Workspaces with a living actor",
+    ),
+    (
+        Kind::Counter,
+        RESTARTS,
+        Unit::Count,
+        "Workspace actors that died and were started anew",
+    ),
+    (
+        Kind::Counter,
+        PANICS,
+        Unit::Count,
+        "Commands and lanes that panicked",
+    ),
+    (
+        Kind::Histogram,
+        COMMIT_DURATION,
+        Unit::Seconds,
+        "Time of one group's transaction",
+    ),
+    (
+        Kind::Histogram,
+        COMMIT_GROUP,
+        Unit::Count,
+        "Commands in one group",
+    ),
+    (
+        Kind::Counter,
+        COMMITS_IN_DOUBT,
+        Unit::Count,
+        "Commits whose answer was lost and looked up",
+    ),
     (Kind::Counter, EVENTS, Unit::Count, "Events committed"),
-    (Kind::Counter, IMPORT_ROWS, Unit::Count, "Rows that imports stored"),
+    (
+        Kind::Counter,
+        IMPORT_ROWS,
+        Unit::Count,
+        "Rows that imports stored",
+    ),
 ];
 
 /// Upper bounds of the buckets of everything that is measured in seconds.
@@ -108,7 +158,9 @@ pub struct Metrics(PrometheusHandle);
 impl Metrics {
     /// Starts to collect, for the whole process. Fails when it was called before.
     pub fn start() -> anyhow::Result<Self> {
-        let handle = builder()?.install_recorder().context("metrics can't be started")?;
+        let handle = builder()?
+            .install_recorder()
+            .context("metrics can't be started")?;
         for &(kind, name, unit, description) in METRICS {
             match kind {
                 Kind::Counter => metrics::describe_counter!(name, unit, description),
@@ -166,7 +218,11 @@ mod tests {
     fn every_metric_is_named_by_its_kind_and_unit() {
         for (kind, name, unit, _) in METRICS {
             assert!(name.starts_with("estatebase_"), "{name}");
-            assert_eq!(matches!(kind, Kind::Counter), name.ends_with("_total"), "{name}");
+            assert_eq!(
+                matches!(kind, Kind::Counter),
+                name.ends_with("_total"),
+                "{name}"
+            );
             assert_eq!(*unit == Unit::Seconds, name.ends_with("_seconds"), "{name}");
         }
     }

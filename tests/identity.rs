@@ -30,18 +30,48 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let folder = tempfile::tempdir().unwrap();
         if let Some((uid, gid)) = unprivileged() {
             chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
-        let cluster = Self { folder, binaries: binaries(), port };
+        let cluster = Self {
+            folder,
+            binaries: binaries(),
+            port,
+        };
         let data = cluster.folder.path().join("data");
-        cluster.run("initdb", &["--no-sync", "--auth=trust", "--username=owner", "--encoding=UTF8", "--pgdata", data.to_str().unwrap()]);
+        cluster.run(
+            "initdb",
+            &[
+                "--no-sync",
+                "--auth=trust",
+                "--username=owner",
+                "--encoding=UTF8",
+                "--pgdata",
+                data.to_str().unwrap(),
+            ],
+        );
         let socket = cluster.folder.path().to_str().unwrap();
         let options = format!("-p {port} -k {socket} -c listen_addresses=127.0.0.1 -c fsync=off");
         let log = cluster.folder.path().join("log");
-        cluster.run("pg_ctl", &["-w", "-D", data.to_str().unwrap(), "-l", log.to_str().unwrap(), "-o", &options, "start"]);
+        cluster.run(
+            "pg_ctl",
+            &[
+                "-w",
+                "-D",
+                data.to_str().unwrap(),
+                "-l",
+                log.to_str().unwrap(),
+                "-o",
+                &options,
+                "start",
+            ],
+        );
         cluster
     }
 
@@ -51,7 +81,11 @@ impl Cluster {
             .port(self.port)
             .username(user)
             .database("postgres");
-        PgPoolOptions::new().max_connections(8).connect_with(options).await.unwrap()
+        PgPoolOptions::new()
+            .max_connections(8)
+            .connect_with(options)
+            .await
+            .unwrap()
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
@@ -69,16 +103,35 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let data = self.folder.path().join("data");
-        self.run("pg_ctl", &["-w", "-m", "immediate", "-D", data.to_str().unwrap(), "stop"]);
+        self.run(
+            "pg_ctl",
+            &[
+                "-w",
+                "-m",
+                "immediate",
+                "-D",
+                data.to_str().unwrap(),
+                "stop",
+            ],
+        );
     }
 }
 
 /// Whom to run as where we are root, for Postgres refuses to run as root.
 fn unprivileged() -> Option<(u32, u32)> {
-    let root = Path::new("/proc/self").metadata().is_ok_and(|process| process.uid() == 0);
+    let root = Path::new("/proc/self")
+        .metadata()
+        .is_ok_and(|process| process.uid() == 0);
     let id = |flag: &str| {
-        let output = Command::new("id").args([flag, "postgres"]).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+        let output = Command::new("id")
+            .args([flag, "postgres"])
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
     };
     root.then(|| (id("-u"), id("-g")))
 }
@@ -101,7 +154,10 @@ async fn migrate(cluster: &Cluster) -> PgPool {
     Migrator::down(&database, None).await.unwrap();
     Migrator::up(&database, None).await.unwrap();
     let owner = cluster.pool("owner").await;
-    for role in ["CREATE ROLE server LOGIN IN ROLE estatebase_app", "CREATE ROLE stranger LOGIN"] {
+    for role in [
+        "CREATE ROLE server LOGIN IN ROLE estatebase_app",
+        "CREATE ROLE stranger LOGIN",
+    ] {
         sqlx::query(role).execute(&owner).await.unwrap();
     }
     owner
@@ -117,11 +173,17 @@ async fn the_built_in_provider_keeps_its_promises() {
     let base = format!("http://{}", listener.local_addr().unwrap());
     let secret = SecretString::from("a secret for this test, long enough");
     let keys = BuiltInKeys::derive(&secret, &Url::parse(&base).unwrap()).unwrap();
-    let config = ProviderConfig { pool: pool.clone(), keys, limit_attempts: true };
+    let config = ProviderConfig {
+        pool: pool.clone(),
+        keys,
+        limit_attempts: true,
+    };
     let provider = web::Data::new(Provider::new(config).unwrap());
     let shared = provider.clone();
     let server = HttpServer::new(move || {
-        App::new().app_data(shared.clone()).configure(estatebase::http::identity::configure)
+        App::new()
+            .app_data(shared.clone())
+            .configure(estatebase::http::identity::configure)
     })
     .workers(2)
     .listen(listener)
@@ -155,14 +217,19 @@ async fn the_built_in_provider_keeps_its_promises() {
 }
 
 async fn the_demo_login_is_made_once_and_kept(provider: &Provider) {
-    let ensure = |password: &str| provider.ensure_user("Demo@Estatebase.Example", SecretString::from(password));
+    let ensure = |password: &str| {
+        provider.ensure_user("Demo@Estatebase.Example", SecretString::from(password))
+    };
     let (one, other) = futures::join!(ensure(identity::PASSWORD), ensure(identity::PASSWORD));
     let id: UserId = one.unwrap();
     assert_eq!(other.unwrap(), id);
     assert_eq!(ensure("another password").await.unwrap(), id);
     let here = std::net::IpAddr::from([127, 0, 0, 9]);
     let demo = "demo@estatebase.example";
-    let signed_in = provider.sign_in(demo, SecretString::from(identity::PASSWORD), here).await.unwrap();
+    let signed_in = provider
+        .sign_in(demo, SecretString::from(identity::PASSWORD), here)
+        .await
+        .unwrap();
     assert_eq!(signed_in.account.id, id);
     assert!(!provider.session_is_live(Uuid::new_v4()).await.unwrap());
 }
@@ -191,8 +258,15 @@ async fn a_dump_holds_no_secret(base: &str, owner: &PgPool) {
     assert!(dump.contains(&email) && dump.contains("$argon2id$"));
     let refresh = answer["refresh_token"].as_str().unwrap();
     let hex_of = |text: &str| hex::encode(text);
-    for secret in ["a password to look for", refresh, answer["access_token"].as_str().unwrap()] {
-        assert!(!dump.contains(secret) && !dump.contains(&hex_of(secret)), "{secret}");
+    for secret in [
+        "a password to look for",
+        refresh,
+        answer["access_token"].as_str().unwrap(),
+    ] {
+        assert!(
+            !dump.contains(secret) && !dump.contains(&hex_of(secret)),
+            "{secret}"
+        );
     }
 }
 
@@ -203,10 +277,19 @@ async fn only_the_servers_role_may_look(cluster: &Cluster, server: &PgPool) {
         let select = || sqlx::query(sqlx::AssertSqlSafe(select.clone()));
         assert!(select().execute(server).await.is_ok());
         let refused = select().execute(&stranger).await.unwrap_err();
-        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
+        assert_eq!(
+            refused.as_database_error().unwrap().code().unwrap(),
+            "42501"
+        );
         let truncate = format!("TRUNCATE identity.{table} CASCADE");
-        let refused = sqlx::query(sqlx::AssertSqlSafe(truncate)).execute(server).await.unwrap_err();
-        assert_eq!(refused.as_database_error().unwrap().code().unwrap(), "42501");
+        let refused = sqlx::query(sqlx::AssertSqlSafe(truncate))
+            .execute(server)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            refused.as_database_error().unwrap().code().unwrap(),
+            "42501"
+        );
     }
     stranger.close().await;
 }

@@ -100,7 +100,9 @@ impl Jobs {
         }
         let claimed = jobs::claim_due(&self.db, &self.owner, LEASE, free).await?;
         for (workspace, job) in claimed {
-            let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return Ok(()) };
+            let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
+                return Ok(());
+            };
             let jobs = Arc::clone(self);
             actix::spawn(async move {
                 jobs.import(workspace, job).await;
@@ -114,11 +116,29 @@ impl Jobs {
     /// Runs one import to its end.
     async fn import(&self, workspace: WorkspaceId, id: JobId) {
         let stop = CancellationToken::new();
-        let beat = actix::spawn(beat(self.db.clone(), workspace, id, self.owner.clone(), stop.clone()));
-        let (db, registry, uploads) = (self.db.clone(), Arc::clone(&self.registry), self.uploads.clone());
+        let beat = actix::spawn(beat(
+            self.db.clone(),
+            workspace,
+            id,
+            self.owner.clone(),
+            stop.clone(),
+        ));
+        let (db, registry, uploads) = (
+            self.db.clone(),
+            Arc::clone(&self.registry),
+            self.uploads.clone(),
+        );
         let owner = self.owner.clone();
         let load = async move || load(&db, &registry, &uploads, workspace, id, &owner).await;
-        let sink = LaneSink { db: self.db.clone(), registry: Arc::clone(&self.registry), workspace, job: id };
+        let facts = match find(&self.db, workspace, id).await {
+            Ok(job) => Arc::new(news(&job)),
+            Err(error) => return tracing::error!(%error, job = %id, "a claimed job can't be read"),
+        };
+        let sink = LaneSink {
+            registry: Arc::clone(&self.registry),
+            workspace,
+            facts,
+        };
         let mut running = start(load, sink, Patience::default());
         let ended = tokio::select! {
             ended = running.wait() => ended,
@@ -132,7 +152,12 @@ impl Jobs {
         }
     }
 
-    async fn settle(&self, workspace: WorkspaceId, id: JobId, ended: Ended) -> Result<(), AppError> {
+    async fn settle(
+        &self,
+        workspace: WorkspaceId,
+        id: JobId,
+        ended: Ended,
+    ) -> Result<(), AppError> {
         let job = find(&self.db, workspace, id).await?;
         match ended {
             Ended::Succeeded(_) => {}
@@ -153,7 +178,9 @@ impl Jobs {
 
     async fn give_back(&self, workspace: WorkspaceId, id: JobId) -> Result<(), AppError> {
         let mut tx = Tx::begin(&self.db, workspace, Purpose::Write).await?;
-        jobs::release(tx.conn(), workspace, id, &self.owner).await.map_err(StoreError::from)?;
+        jobs::release(tx.conn(), workspace, id, &self.owner)
+            .await
+            .map_err(StoreError::from)?;
         Ok(tx.commit().await?)
     }
 
@@ -164,10 +191,18 @@ impl Jobs {
         error: &AppError,
         errors: Vec<RowError>,
     ) -> Result<(), AppError> {
-        let told = json!({"code": error.code.name(), "detail": error.detail, "errors": error.fields});
-        let command = AdminCommand::FailImport { job: job.id, error: told, errors };
+        let told =
+            json!({"code": error.code.name(), "detail": error.detail, "errors": error.fields});
+        let command = AdminCommand::FailImport {
+            job: job.id,
+            error: told,
+            errors,
+        };
         let handle = self.registry.open(workspace).await?;
-        handle.submit(request(job.id, job.created_by, Command::Admin(command))).await.map(drop)
+        handle
+            .submit(request(job.id, job.created_by, Command::Admin(command)))
+            .await
+            .map(drop)
     }
 }
 
@@ -202,7 +237,8 @@ async fn load(
     if job.state != "running" || job.lease_owner.as_deref() != Some(owner) {
         return Ok(None);
     }
-    let plan: ImportPlan = serde_json::from_value(job.params.clone()).map_err(AppError::internal)?;
+    let plan: ImportPlan =
+        serde_json::from_value(job.params.clone()).map_err(AppError::internal)?;
     let handle = registry.open(workspace).await?;
     let snapshot = handle.snapshot();
     let list = list_of(job.list.ok_or_else(AppError::not_found)?, &snapshot.schema)?;
@@ -212,7 +248,11 @@ async fn load(
     let mut people = HashMap::new();
     for member in members {
         people.insert(member.user.to_string(), member.user);
-        people.extend(member.email.map(|email| (email.to_lowercase(), member.user)));
+        people.extend(
+            member
+                .email
+                .map(|email| (email.to_lowercase(), member.user)),
+        );
     }
     let version = u64::try_from(snapshot.schema_version).unwrap_or(0);
     let target = Target::new(id, list.id, version, &plan, &list.columns, Arc::new(people))?;
@@ -236,7 +276,9 @@ async fn load(
 
 async fn find(db: &Db, workspace: WorkspaceId, id: JobId) -> Result<Job, AppError> {
     let mut tx = Tx::begin(db, workspace, Purpose::Read).await?;
-    let job = jobs::get(tx.conn(), workspace, id).await.map_err(StoreError::from)?;
+    let job = jobs::get(tx.conn(), workspace, id)
+        .await
+        .map_err(StoreError::from)?;
     tx.commit().await?;
     job.ok_or_else(AppError::not_found)
 }
@@ -269,28 +311,31 @@ pub fn news(job: &Job) -> JobNews {
 /// The workspace's lane as the sink of a job's batches.
 #[derive(Clone)]
 struct LaneSink {
-    db: Db,
     registry: Arc<Registry>,
     workspace: WorkspaceId,
-    job: JobId,
+    /// Whose job it is, and how large.
+    facts: Arc<JobNews>,
 }
 
 impl BatchSink for LaneSink {
     async fn import_batch(&self, batch: ImportBatch) -> Result<ImportedBatch, AppError> {
         let handle: WorkspaceHandle = self.registry.open(self.workspace).await?;
-        let job = find(&self.db, self.workspace, self.job).await?;
         let progress = batch.progress.clone();
         let state = if batch.last { "succeeded" } else { "running" };
         let command = Command::Import(Arc::new(batch));
-        let reply = handle.submit(request(self.job, job.created_by, command)).await?;
+        let reply = handle
+            .submit(request(self.facts.job, self.facts.user, command))
+            .await?;
         handle.announce(JobNews {
             state: state.to_owned(),
             done: progress.checkpoint_bytes,
             read: progress.read,
             created: progress.created,
             failed: progress.failed,
-            ..news(&job)
+            ..JobNews::clone(&self.facts)
         });
-        Ok(ImportedBatch { seq: u64::try_from(reply.seq).unwrap_or(0) })
+        Ok(ImportedBatch {
+            seq: u64::try_from(reply.seq).unwrap_or(0),
+        })
     }
 }

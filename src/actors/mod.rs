@@ -5,4 +5,5 @@ pub mod import;
 pub mod jobs;
 pub mod outbox;
 pub mod registry;
+pub mod relay;
 pub mod workspace;

@@ -2,12 +2,13 @@
 //! workspace that keeps failing. Made once, outside the HTTP server's factory.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use parking_lot::Mutex;
 
+use super::relay::Relay;
 use super::workspace::WorkspaceHandle;
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
@@ -22,6 +23,7 @@ pub struct Registry {
     db: Db,
     arbiters: Vec<Arbiter>,
     slots: Mutex<HashMap<WorkspaceId, Arc<Slot>>>,
+    relay: OnceLock<Arc<Relay>>,
 }
 
 /// A workspace's place: one start at a time, however many ask.
@@ -39,7 +41,22 @@ impl Registry {
             db,
             arbiters: (0..threads.max(1)).map(|_| Arbiter::new()).collect(),
             slots: Mutex::new(HashMap::new()),
+            relay: OnceLock::new(),
         })
+    }
+
+    /// From here on other nodes hear of our commits.
+    pub fn tell_through(&self, relay: Arc<Relay>) {
+        // Set once, while the server is wired.
+        let _ = self.relay.set(relay);
+    }
+
+    /// Another node moved a workspace on to `seq`: if it runs here, it reads the log.
+    pub fn nudge(&self, id: WorkspaceId, seq: i64) {
+        let slot = self.slots.lock().get(&id).cloned();
+        if let Some(handle) = slot.and_then(|slot| slot.current.lock().clone()) {
+            handle.nudge(seq);
+        }
     }
 
     /// The running actor of a workspace, started when there is none.
@@ -54,7 +71,9 @@ impl Registry {
         let opened = self.start(id, &slot).await;
         if opened.is_err() {
             // Nothing runs here: a stranger's guesses must not fill the map.
-            self.slots.lock().retain(|other, slot| *other != id || slot.current.lock().is_some());
+            self.slots
+                .lock()
+                .retain(|other, slot| *other != id || slot.current.lock().is_some());
         }
         opened
     }
@@ -67,10 +86,15 @@ impl Registry {
         if running.as_ref().is_some_and(WorkspaceHandle::has_failed) {
             slot.count_restart()?;
         }
-        let handle = WorkspaceHandle::start(self.db.clone(), id, &self.arbiter_of(id)).await?;
+        let handle = self.start_actor(id).await?;
         *running = Some(handle.clone());
         *slot.current.lock() = Some(handle.clone());
         Ok(handle)
+    }
+
+    async fn start_actor(&self, id: WorkspaceId) -> Result<WorkspaceHandle, AppError> {
+        let relay = self.relay.get().cloned();
+        WorkspaceHandle::start(self.db.clone(), relay, id, &self.arbiter_of(id)).await
     }
 
     /// The thread that runs a workspace: always the same while the process lives.
@@ -78,7 +102,9 @@ impl Registry {
         let low = u64::try_from(id.uuid().as_u128() & u128::from(u32::MAX)).unwrap_or(0);
         let count = u64::try_from(self.arbiters.len()).unwrap_or(1).max(1);
         let index = usize::try_from(low % count).unwrap_or(0);
-        self.arbiters.get(index).map_or_else(Arbiter::current, Arbiter::handle)
+        self.arbiters
+            .get(index)
+            .map_or_else(Arbiter::current, Arbiter::handle)
     }
 
     /// Stops the threads; what is under way in the lanes was answered or is in the log.
@@ -94,8 +120,10 @@ impl Slot {
         let mut restarts = self.restarts.lock();
         restarts.retain(|at| at.elapsed() < RESTART_WINDOW);
         if restarts.len() >= MAX_RESTARTS {
-            return Err(AppError::unavailable("The workspace keeps failing; it rests for a minute")
-                .retry_after(60));
+            return Err(AppError::unavailable(
+                "The workspace keeps failing; it rests for a minute",
+            )
+            .retry_after(60));
         }
         restarts.push(Instant::now());
         metrics::counter!(crate::telemetry::RESTARTS).increment(1);

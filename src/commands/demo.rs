@@ -35,7 +35,7 @@ pub struct DemoArgs {
     /// The listings: the Sacramento transactions of 2008 (985 rows).
     #[arg(
         long,
-        default_value = "tests/fixtures/Sacramentorealestatetransactions.csv"
+        default_value = "tests/fixtures/listings-sacramento/Sacramentorealestatetransactions.csv"
     )]
     pub file: PathBuf,
     /// Editors at work.

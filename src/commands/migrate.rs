@@ -61,17 +61,28 @@ async fn hosted(owner_url: &SecretString, url: &SecretString) -> anyhow::Result<
     let may = roles::may_create_roles(&mut owner).await?;
     if may {
         roles::ensure_groups(&mut owner).await?;
-    } else if !roles::missing_groups(&mut owner).await?.is_empty() {
-        bail!("the owner may not create roles. As a role that may, type:\n\n{}", web.by_hand());
+    }
+    let missing = roles::missing_groups(&mut owner).await?;
+    if !missing.is_empty() {
+        bail!(
+            "the owner may not create roles. As a role that may, type:\n\n{}",
+            web.by_hand(&missing)
+        );
     }
     database::migrate(owner_url).await?;
     if web.can_serve(url).await? {
         return Ok(());
     }
     if !may {
-        bail!("the server's role is not ready. As a role that may create roles, type:\n\n{}", web.by_hand());
+        bail!(
+            "the server's role is not ready. As a role that may create roles, type:\n\n{}",
+            web.by_hand(&missing)
+        );
     }
-    let login = Login { name: &web.name, password: web.password.expose_secret() };
+    let login = Login {
+        name: &web.name,
+        password: web.password.expose_secret(),
+    };
     roles::ensure_login(&mut owner, login, Some(roles::APP)).await?;
     owner.close().await?;
     if !web.can_serve(url).await? {
@@ -98,12 +109,17 @@ impl WebRole {
             bail!("DATABASE_URL must name the server's role and its password");
         }
         // Supabase's pooler takes `role.project` for a user.
-        let pooled = url.host_str().is_some_and(|host| host.ends_with(".pooler.supabase.com"));
+        let pooled = url
+            .host_str()
+            .is_some_and(|host| host.ends_with(".pooler.supabase.com"));
         let name = match user.rsplit_once('.') {
             Some((role, _project)) if pooled => role.to_owned(),
             _ => user,
         };
-        Ok(Self { name, password: password.into() })
+        Ok(Self {
+            name,
+            password: password.into(),
+        })
     }
 
     /// Whether it can sign in and is bound as it should be. Fails when nobody answers.
@@ -124,15 +140,18 @@ impl WebRole {
     }
 
     /// The same in SQL, for a person with more rights. Without the password: what is typed is kept.
-    fn by_hand(&self) -> String {
+    fn by_hand(&self, missing_groups: &[&str]) -> String {
         let name = roles::identifier(&self.name);
-        let mut lines: Vec<String> = roles::GROUPS
+        let mut lines: Vec<String> = missing_groups
             .iter()
             .map(|group| format!("CREATE ROLE {} NOLOGIN;", roles::identifier(group)))
             .collect();
         lines.push(format!("CREATE ROLE {name} LOGIN;"));
         lines.push(format!("\\password {name}"));
-        lines.push(format!("GRANT {} TO {name};", roles::identifier(roles::APP)));
+        lines.push(format!(
+            "GRANT {} TO {name};",
+            roles::identifier(roles::APP)
+        ));
         lines.join("\n")
     }
 }
@@ -140,8 +159,13 @@ impl WebRole {
 /// Undoes a URL's percent-encoding (RFC 3986, 2.1).
 fn percent_decoded(text: &str) -> String {
     // To a form's reader it is a name without a value, once what a form gives a meaning is encoded.
-    let name = text.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    url::form_urlencoded::parse(name.as_bytes()).map(|(name, _)| name).collect()
+    let name = text
+        .replace('+', "%2B")
+        .replace('&', "%26")
+        .replace('=', "%3D");
+    url::form_urlencoded::parse(name.as_bytes())
+        .map(|(name, _)| name)
+        .collect()
 }
 
 #[cfg(test)]
@@ -160,20 +184,38 @@ mod tests {
         };
         check("postgres://web:secret@db:5432/x", "web", "secret");
         check("postgres://we%2Eb:a%40b+c%25=&d@db/x", "we.b", "a@b+c%=&d");
-        check("postgres://web.ref:p@eu.pooler.supabase.com:6543/postgres", "web", "p");
-        check("postgres://web.ref:p@elsewhere:6543/postgres", "web.ref", "p");
+        check(
+            "postgres://web.ref:p@eu.pooler.supabase.com:6543/postgres",
+            "web",
+            "p",
+        );
+        check(
+            "postgres://web.ref:p@elsewhere:6543/postgres",
+            "web.ref",
+            "p",
+        );
     }
 
     #[test]
     fn a_url_without_a_password_is_refused() {
-        for url in ["postgres://web@db/x", "postgres://db/x", "postgres://:p@db/x"] {
+        for url in [
+            "postgres://web@db/x",
+            "postgres://db/x",
+            "postgres://:p@db/x",
+        ] {
             assert!(WebRole::named_in(&url.into()).is_err(), "{url}");
         }
     }
 
     #[test]
     fn what_is_to_be_typed_holds_no_password() {
-        let text = WebRole { name: "web".into(), password: "hidden".to_owned().into() }.by_hand();
-        assert!(text.contains(r#"GRANT "estatebase_app" TO "web";"#) && !text.contains("hidden"));
+        let role = WebRole {
+            name: "web".into(),
+            password: "hidden".to_owned().into(),
+        };
+        let text = role.by_hand(&["a_group"]);
+        assert!(text.starts_with("CREATE ROLE \"a_group\" NOLOGIN;\nCREATE ROLE \"web\" LOGIN;\n"));
+        assert!(text.ends_with("GRANT \"estatebase_app\" TO \"web\";"));
+        assert!(!text.contains("hidden"));
     }
 }

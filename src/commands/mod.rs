@@ -70,11 +70,15 @@ pub async fn run() -> anyhow::Result<ExitCode> {
 fn prepared(command: clap::Command) -> clap::Command {
     command
         .mut_args(|argument| {
-            let empty = argument.get_env().is_some_and(|name| {
-                std::env::var_os(name).is_some_and(|value| value.is_empty())
-            });
+            let empty = argument
+                .get_env()
+                .is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()));
             let argument = argument.hide_env_values(true);
-            if empty { argument.env(None::<&str>) } else { argument }
+            if empty {
+                argument.env(None::<&str>)
+            } else {
+                argument
+            }
         })
         .mut_subcommands(prepared)
 }

@@ -22,12 +22,19 @@ const BACKLOG: u32 = 4096;
 pub(super) struct Serve {
     #[command(flatten)]
     config: Config,
+    /// Make a demo login with a workspace, and print it (development only)
+    #[arg(long)]
+    demo: bool,
 }
 
 impl Serve {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config;
-        let problems = config.check();
+        let mut problems = config.check();
+        if self.demo && !config.is_development() {
+            problems
+                .push("--demo makes a login that is shown to all: it is for development.".into());
+        }
         if !problems.is_empty() {
             eprintln!("The configuration does not allow a start:");
             problems.iter().for_each(|problem| eprintln!("- {problem}"));
@@ -40,7 +47,7 @@ impl Serve {
         let url = config.public_url(listener.local_addr()?);
         folder.announce(&url)?;
         let database = Database::open(&config, &folder).await?;
-        let served = serve(config, listener, &database, metrics, &url).await;
+        let served = serve(config, listener, &database, metrics, &url, self.demo).await;
         if let Err(error) = database.close().await {
             error!("{error:#}");
         }
@@ -54,6 +61,7 @@ async fn serve(
     database: &Database,
     metrics: Metrics,
     url: &str,
+    demo: bool,
 ) -> anyhow::Result<()> {
     if config.is_development() {
         match &database.owner_url {
@@ -61,14 +69,35 @@ async fn serve(
             None => warn!("DATABASE_OWNER_URL is not set: the database is taken as it is"),
         }
     }
-    info!("serving at {url}");
     let database_url = database.url.clone();
-    app::run(Parts { config, listener, database_url, metrics }, async |_| {}).await
+    let parts = Parts {
+        config,
+        listener,
+        database_url,
+        metrics,
+    };
+    app::run(parts, async |application| {
+        info!("serving at {url}");
+        println!("\n  Estatebase  {url}");
+        if demo {
+            match application.demo_login().await {
+                Ok(Some((email, password))) => println!("  Demo login  {email} / {password}"),
+                Ok(None) => {}
+                Err(error) => warn!("no demo login could be made: {error:#}"),
+            }
+        }
+        println!();
+    })
+    .await
 }
 
 fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)?.into_std()

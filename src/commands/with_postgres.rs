@@ -30,7 +30,10 @@ impl WithPostgres {
         let postgres = LocalPostgres::throwaway().await?;
         let child = Command::new(program)
             .args(arguments)
-            .env("TEST_DATABASE_URL", postgres.superuser_url().expose_secret())
+            .env(
+                "TEST_DATABASE_URL",
+                postgres.superuser_url().expose_secret(),
+            )
             .spawn()
             .with_context(|| format!("{} can't be started", program.display()));
         let ended = match child {
@@ -71,7 +74,9 @@ impl Heard {
                 _ = self.hang_up.recv() => Signal::HUP,
                 _ = self.quit.recv() => Signal::QUIT,
             };
-            let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+            let pid = child
+                .id()
+                .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
             if let Some(pid) = pid {
                 // It may have ended just now.
                 let _ = kill_process(pid, signal);

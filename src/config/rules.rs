@@ -53,8 +53,13 @@ fn values(config: &Config, problems: &mut Vec<String>) {
         ("SECRET_KEY", &config.secret_key, KEY_BYTES),
         ("METRICS_TOKEN", &config.metrics_token, TOKEN_BYTES),
     ] {
-        if key.as_ref().is_some_and(|key| key.expose_secret().len() < least) {
-            problems.push(format!("{name} is too short: it needs at least {least} bytes."));
+        if key
+            .as_ref()
+            .is_some_and(|key| key.expose_secret().len() < least)
+        {
+            problems.push(format!(
+                "{name} is too short: it needs at least {least} bytes."
+            ));
         }
     }
     if !POOL.contains(&config.db_pool) {
@@ -64,6 +69,13 @@ fn values(config: &Config, problems: &mut Vec<String>) {
             POOL.start(),
             POOL.end()
         ));
+    }
+    if let Some(url) = &config.redis_url
+        && !["redis://", "rediss://"]
+            .iter()
+            .any(|scheme| url.expose_secret().starts_with(scheme))
+    {
+        problems.push("REDIS_URL can't be read: it should look like redis://host:6379.".to_owned());
     }
     if let Some(url) = &config.supabase_url
         && !is_web(url, config.is_development())
@@ -100,13 +112,8 @@ fn not_built(config: &Config, problems: &mut Vec<String>) {
                 .to_owned(),
         );
     }
-    for (name, value) in [
-        ("SMTP_URL", &config.smtp_url),
-        ("REDIS_URL", &config.redis_url),
-    ] {
-        if value.is_some() {
-            problems.push(format!("{name} is set, but what it is for is not built yet."));
-        }
+    if config.smtp_url.is_some() {
+        problems.push("SMTP_URL is set, but what it is for is not built yet.".to_owned());
     }
 }
 
@@ -134,7 +141,10 @@ fn defaults(config: &Config, problems: &mut Vec<String>) {
         "SUPABASE_URL or JWT_SECRET must be set: the built-in accounts are for development.",
     );
     need(
-        config.public_url.as_ref().is_none_or(|url| url.scheme() != "https"),
+        config
+            .public_url
+            .as_ref()
+            .is_none_or(|url| url.scheme() != "https"),
         "PUBLIC_URL must be set to an https address.",
     );
     need(

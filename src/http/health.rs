@@ -25,7 +25,11 @@ pub async fn ready(request: HttpRequest) -> Result<HttpResponse, AppError> {
     if database && identity {
         return Ok(HttpResponse::Ok().json(serde_json::json!({"status": "ready"})));
     }
-    let missing = if database { "the identity provider's keys" } else { "the database" };
+    let missing = if database {
+        "the identity provider's keys"
+    } else {
+        "the database"
+    };
     Err(AppError::unavailable(format!("Waiting for {missing}")))
 }
 
@@ -33,16 +37,24 @@ pub async fn ready(request: HttpRequest) -> Result<HttpResponse, AppError> {
 pub async fn metrics(request: HttpRequest) -> Result<HttpResponse, AppError> {
     let state = state(&request)?;
     // Through a proxy every caller seems to be on loopback: then only the token counts.
-    let near = request.peer_addr().is_some_and(|peer| peer.ip().is_loopback())
+    let near = request
+        .peer_addr()
+        .is_some_and(|peer| peer.ip().is_loopback())
         && state.settings.trusted_proxy_hops == 0
         && !request.headers().contains_key(header::FORWARDED)
         && !request.headers().contains_key("x-forwarded-for");
     let known = state.settings.metrics_token.as_ref().is_some_and(|token| {
-        bearer(request.headers())
-            .is_ok_and(|given| given.as_bytes().ct_eq(token.expose_secret().as_bytes()).into())
+        bearer(request.headers()).is_ok_and(|given| {
+            given
+                .as_bytes()
+                .ct_eq(token.expose_secret().as_bytes())
+                .into()
+        })
     });
     if !near && !known {
         return Err(AppError::not_found());
     }
-    Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4").body((state.metrics)()))
+    Ok(HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4")
+        .body((state.metrics)()))
 }

@@ -29,11 +29,20 @@ pub async fn into_list(
     payload: web::Payload,
 ) -> Result<HttpResponse, AppError> {
     let (options, _) = options(&request)?;
-    let action = if options.create_columns { Action::WriteSchema } else { Action::WriteItems };
+    let action = if options.create_columns {
+        Action::WriteSchema
+    } else {
+        Action::WriteItems
+    };
     let access = access(&request, &caller, action).await?;
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
     let received = receive(&request, payload).await?;
-    let plan = accept::inspect(received.upload.path().to_owned(), options, list.columns.clone()).await?;
+    let plan = accept::inspect(
+        received.upload.path().to_owned(),
+        options,
+        list.columns.clone(),
+    )
+    .await?;
     add_columns(&access, &caller, list.id, &plan).await?;
     queue(&request, &access, &caller, list.id, received, &plan).await
 }
@@ -47,7 +56,8 @@ pub async fn into_new_list(
     let (mut options, name) = options(&request)?;
     options.create_columns = true;
     let access = access(&request, &caller, Action::WriteSchema).await?;
-    let name = name.ok_or_else(|| AppError::field("/list_name", "required", "name the new list"))?;
+    let name =
+        name.ok_or_else(|| AppError::field("/list_name", "required", "name the new list"))?;
     let received = receive(&request, payload).await?;
     let columns = ColumnSet::new(Vec::new());
     let plan = accept::inspect(received.upload.path().to_owned(), options, columns).await?;
@@ -80,23 +90,43 @@ async fn receive(request: &HttpRequest, payload: web::Payload) -> Result<Receive
     let upload = accept::receive(payload, state.jobs.uploads(), job, MAX_FILE).await?;
     // The fingerprint of an upload is the SHA-256 of its bytes.
     let remember = remember(request, &upload.sha256)?;
-    Ok(Received { job, upload, remember })
+    Ok(Received {
+        job,
+        upload,
+        remember,
+    })
 }
 
 fn check_type(request: &HttpRequest) -> Result<(), AppError> {
-    let given = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = given.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let given = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = given
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
     if essence.eq_ignore_ascii_case("text/csv") {
         return Ok(());
     }
-    Err(AppError::new(ErrorCode::UnsupportedMediaType, "Send text/csv; other files are not built yet"))
+    Err(AppError::new(
+        ErrorCode::UnsupportedMediaType,
+        "Send text/csv; other files are not built yet",
+    ))
 }
 
 /// The parameters, and the name of a list to be made.
 fn options(request: &HttpRequest) -> Result<(Options, Option<String>), AppError> {
     let pairs: Vec<(String, String)> =
-        url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
-    let name = pairs.iter().find(|(key, _)| key == "list_name").map(|(_, name)| name.clone());
+        url::form_urlencoded::parse(request.query_string().as_bytes())
+            .into_owned()
+            .collect();
+    let name = pairs
+        .iter()
+        .find(|(key, _)| key == "list_name")
+        .map(|(_, name)| name.clone());
     let makes_list = request.match_info().get("list_id").is_none();
     let rest = pairs
         .iter()
@@ -116,7 +146,14 @@ async fn add_columns(
     if specs.is_empty() {
         return Ok(());
     }
-    admin(access, caller, None, AdminCommand::AddColumns { list, specs }).await.map(drop)
+    admin(
+        access,
+        caller,
+        None,
+        AdminCommand::AddColumns { list, specs },
+    )
+    .await
+    .map(drop)
 }
 
 fn specs(plan: &ImportPlan) -> Vec<ColumnSpec> {
@@ -142,7 +179,11 @@ async fn queue(
     plan: &ImportPlan,
 ) -> Result<HttpResponse, AppError> {
     let state = state(request)?;
-    let Received { job, upload, remember } = received;
+    let Received {
+        job,
+        upload,
+        remember,
+    } = received;
     let new = NewJob {
         id: job,
         kind: "import",

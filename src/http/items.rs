@@ -85,7 +85,10 @@ async fn at_list(
     action: Action,
 ) -> Result<(Access, Arc<List>), AppError> {
     let access = access(request, caller, action).await?;
-    let list = Arc::clone(list_of(path_id(request, "list_id")?, &access.snapshot.schema)?);
+    let list = Arc::clone(list_of(
+        path_id(request, "list_id")?,
+        &access.snapshot.schema,
+    )?);
     Ok((access, list))
 }
 
@@ -98,7 +101,11 @@ pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
     page(&request, &caller, Shelf::Trash).await
 }
 
-async fn page(request: &HttpRequest, caller: &Caller, shelf: Shelf) -> Result<HttpResponse, AppError> {
+async fn page(
+    request: &HttpRequest,
+    caller: &Caller,
+    shelf: Shelf,
+) -> Result<HttpResponse, AppError> {
     let asked: PageQuery = query(request)?;
     let (access, list) = at_list(request, caller, Action::Read).await?;
     let state = state(request)?;
@@ -134,7 +141,10 @@ async fn page(request: &HttpRequest, caller: &Caller, shelf: Shelf) -> Result<Ht
         .last()
         .filter(|_| more)
         .map(|last| cursor::seal(&state.settings, &question, last.id.uuid().as_bytes()));
-    Ok(json_at(access.snapshot.seq, page_body(&shown, &items, next.as_deref(), count)))
+    Ok(json_at(
+        access.snapshot.seq,
+        page_body(&shown, &items, next.as_deref(), count),
+    ))
 }
 
 fn question(workspace: WorkspaceId, list: ListId, shelf: Shelf) -> String {
@@ -153,11 +163,18 @@ fn only(list: &List, keys: &str) -> Result<List, AppError> {
         .split(',')
         .map(|key| {
             list.columns.by_key(key.trim()).cloned().ok_or_else(|| {
-                AppError::field("/columns", "unknown_column", format!("no column {:?}", key.trim()))
+                AppError::field(
+                    "/columns",
+                    "unknown_column",
+                    format!("no column {:?}", key.trim()),
+                )
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(List { columns: crate::domain::columns::ColumnSet::new(columns), ..list.clone() })
+    Ok(List {
+        columns: crate::domain::columns::ColumnSet::new(columns),
+        ..list.clone()
+    })
 }
 
 fn page_body(list: &List, items: &[Item], next: Option<&str>, count: Option<i64>) -> String {
@@ -188,7 +205,10 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
         return Err(AppError::gone("The item is in the trash"));
     }
     Ok(HttpResponse::Ok()
-        .insert_header((X_WORKSPACE_SEQ, header::HeaderValue::from(access.snapshot.seq)))
+        .insert_header((
+            X_WORKSPACE_SEQ,
+            header::HeaderValue::from(access.snapshot.seq),
+        ))
         .insert_header((header::ETAG, format!("\"{}\"", item.version)))
         .content_type("application/json")
         .body(item.to_wire(&list)))
@@ -213,16 +233,34 @@ pub async fn create(
     let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
     let location = request.path().to_owned();
     let (items, shape, single) = match body.value {
-        ItemsIn { items: Some(items), id: None, values: None } => (items, Shape::CreatedMany, false),
-        ItemsIn { items: None, id, values: Some(values) } => {
-            (vec![NewItemIn { id, values }], Shape::CreatedOne { location }, true)
-        }
+        ItemsIn {
+            items: Some(items),
+            id: None,
+            values: None,
+        } => (items, Shape::CreatedMany, false),
+        ItemsIn {
+            items: None,
+            id,
+            values: Some(values),
+        } => (
+            vec![NewItemIn { id, values }],
+            Shape::CreatedOne { location },
+            true,
+        ),
         _ => {
-            return Err(AppError::field("", "malformed", "send either items or values"));
+            return Err(AppError::field(
+                "",
+                "malformed",
+                "send either items or values",
+            ));
         }
     };
     let items = items.into_iter().map(new_item).collect();
-    let command = ItemCommand::Create { list: list.id, items, typecast: asked.typecast };
+    let command = ItemCommand::Create {
+        list: list.id,
+        items,
+        typecast: asked.typecast,
+    };
     let result = submit::items(&access, &caller, remember, shape, command).await;
     result.map_err(|error| if single { plainly(error) } else { error })
 }
@@ -230,7 +268,11 @@ pub async fn create(
 /// An item to be made; without an id it gets one.
 pub fn new_item(item: NewItemIn) -> NewItem {
     let fresh = item.id.is_none();
-    NewItem { id: item.id.unwrap_or_else(|| ItemId(Uuid::now_v7())), fresh, values: item.values }
+    NewItem {
+        id: item.id.unwrap_or_else(|| ItemId(Uuid::now_v7())),
+        fresh,
+        values: item.values,
+    }
 }
 
 /// The paths of an error about the only item: without its place in a batch.
@@ -255,7 +297,11 @@ pub async fn update_many(
     let remember = body.remember(&request)?;
     let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
     let items = body.value.items.into_iter().map(patch).collect();
-    let command = ItemCommand::Update { list: list.id, items, typecast: asked.typecast };
+    let command = ItemCommand::Update {
+        list: list.id,
+        items,
+        typecast: asked.typecast,
+    };
     submit::items(&access, &caller, remember, Shape::Many, command).await
 }
 
@@ -283,9 +329,14 @@ pub async fn update(
         if_version: if_match(request.headers())?.or(body.value.if_version),
         if_values: body.value.if_values,
     };
-    let command =
-        ItemCommand::Update { list: list.id, items: vec![patch], typecast: asked.typecast };
-    submit::items(&access, &caller, remember, Shape::One, command).await.map_err(plainly)
+    let command = ItemCommand::Update {
+        list: list.id,
+        items: vec![patch],
+        typecast: asked.typecast,
+    };
+    submit::items(&access, &caller, remember, Shape::One, command)
+        .await
+        .map_err(plainly)
 }
 
 pub async fn delete_many(
@@ -295,7 +346,11 @@ pub async fn delete_many(
 ) -> Result<HttpResponse, AppError> {
     let remember = body.remember(&request)?;
     let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
-    let command = ItemCommand::Delete { list: list.id, ids: body.value.ids, if_version: None };
+    let command = ItemCommand::Delete {
+        list: list.id,
+        ids: body.value.ids,
+        if_version: None,
+    };
     submit::items(&access, &caller, remember, Shape::Nothing, command).await
 }
 

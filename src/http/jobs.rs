@@ -54,7 +54,14 @@ struct CountsOut {
 
 impl From<Job> for JobOut {
     fn from(job: Job) -> JobOut {
-        let Counts { read, created, updated, unchanged, skipped, failed } = job.counts;
+        let Counts {
+            read,
+            created,
+            updated,
+            unchanged,
+            skipped,
+            failed,
+        } = job.counts;
         JobOut {
             id: job.id,
             kind: job.kind,
@@ -67,7 +74,14 @@ impl From<Job> for JobOut {
             file_size: job.file_size,
             done_bytes: job.checkpoint_bytes,
             total_bytes: job.total_bytes,
-            counts: CountsOut { read, created, updated, unchanged, skipped, failed },
+            counts: CountsOut {
+                read,
+                created,
+                updated,
+                unchanged,
+                skipped,
+                failed,
+            },
             error: job.error,
         }
     }
@@ -91,12 +105,16 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         Some(text) => {
             let bytes = cursor::open(&state.settings, &question, text)?;
             let id = Uuid::from_slice(&bytes);
-            Some(JobId(id.map_err(|_| AppError::malformed("This cursor can't be read"))?))
+            Some(JobId(id.map_err(|_| {
+                AppError::malformed("This cursor can't be read")
+            })?))
         }
     };
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let size = u32::try_from(limit).unwrap_or(100);
-    let page = jobs::page(tx.conn(), access.snapshot.id, before, size).await.map_err(StoreError::from)?;
+    let page = jobs::page(tx.conn(), access.snapshot.id, before, size)
+        .await
+        .map_err(StoreError::from)?;
     tx.commit().await?;
     let next = page
         .last()
@@ -110,14 +128,19 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let job = find(&request, &access).await?;
-    Ok(json_at(access.snapshot.seq, serde_json::json!(JobOut::from(job)).to_string()))
+    Ok(json_at(
+        access.snapshot.seq,
+        serde_json::json!(JobOut::from(job)).to_string(),
+    ))
 }
 
 async fn find(request: &HttpRequest, access: &Access) -> Result<Job, AppError> {
     let id: JobId = path_id(request, "job_id")?;
     let state = state(request)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
-    let job = jobs::get(tx.conn(), access.snapshot.id, id).await.map_err(StoreError::from)?;
+    let job = jobs::get(tx.conn(), access.snapshot.id, id)
+        .await
+        .map_err(StoreError::from)?;
     tx.commit().await?;
     job.ok_or_else(AppError::not_found)
 }
@@ -140,7 +163,11 @@ pub async fn errors(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     let question = format!("errors {} {}", access.snapshot.id, job.id);
     let after = match asked.cursor.as_deref() {
         None => None,
-        Some(text) => Some(row_position(&cursor::open(&state.settings, &question, text)?)?),
+        Some(text) => Some(row_position(&cursor::open(
+            &state.settings,
+            &question,
+            text,
+        )?)?),
     };
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let size = u32::try_from(limit).unwrap_or(100);
@@ -153,11 +180,14 @@ pub async fn errors(request: HttpRequest, caller: Caller) -> Result<HttpResponse
         Some("csv") => return errors_csv(&page),
         Some(_) => return Err(AppError::malformed("format: json or csv")),
     }
-    let next = page.last().filter(|_| i64::try_from(page.len()).unwrap_or(0) >= limit).map(|error| {
-        let mut position = error.row.to_be_bytes().to_vec();
-        position.extend(error.ordinal.to_be_bytes());
-        cursor::seal(&state.settings, &question, &position)
-    });
+    let next = page
+        .last()
+        .filter(|_| i64::try_from(page.len()).unwrap_or(0) >= limit)
+        .map(|error| {
+            let mut position = error.row.to_be_bytes().to_vec();
+            position.extend(error.ordinal.to_be_bytes());
+            cursor::seal(&state.settings, &question, &position)
+        });
     let data: Vec<serde_json::Value> = page
         .iter()
         .map(|error| {
@@ -186,13 +216,24 @@ fn errors_csv(page: &[jobs::RowError]) -> Result<HttpResponse, AppError> {
         let row = error.row.to_string();
         let (column, value) = (error.column_key.as_deref(), error.value.as_deref());
         let guarded = guard(value.unwrap_or_default());
-        let fields = [&row, column.unwrap_or_default(), &guarded, &error.code, &error.message];
+        let fields = [
+            &row,
+            column.unwrap_or_default(),
+            &guarded,
+            &error.code,
+            &error.message,
+        ];
         writer.write_record(fields).map_err(AppError::internal)?;
     }
-    let bytes = writer.into_inner().map_err(|error| AppError::internal(anyhow::anyhow!("{error}")))?;
+    let bytes = writer
+        .into_inner()
+        .map_err(|error| AppError::internal(anyhow::anyhow!("{error}")))?;
     Ok(HttpResponse::Ok()
         .content_type("text/csv; charset=utf-8")
-        .insert_header((header::CONTENT_DISPOSITION, "attachment; filename=\"errors.csv\""))
+        .insert_header((
+            header::CONTENT_DISPOSITION,
+            "attachment; filename=\"errors.csv\"",
+        ))
         .body(bytes))
 }
 
@@ -212,5 +253,11 @@ pub async fn cancel(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     if job.created_by != caller.0.user && access.role < Role::Admin {
         return Err(AppError::forbidden());
     }
-    admin(&access, &caller, remember, AdminCommand::CancelImport { job: job.id }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::CancelImport { job: job.id },
+    )
+    .await
 }

@@ -12,8 +12,8 @@ use utoipa::openapi::{
     PathsBuilder, Ref, Required, ResponseBuilder,
 };
 
-use super::routes::{BASE, Needs, Route, table};
 use super::jobs::JobOut;
+use super::routes::{BASE, Needs, Route, table};
 use super::{invites, items, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::{ErrorCode, FieldError};
@@ -139,9 +139,8 @@ pub async fn document() -> HttpResponse {
 
 /// `/docs`: a page to read the document and try it.
 pub fn page() -> utoipa_swagger_ui::SwaggerUi {
-    utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}").config(
-        utoipa_swagger_ui::Config::from("/api/v1/openapi.json").validator_url("none"),
-    )
+    utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
+        .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json").validator_url("none"))
 }
 
 /// The document.
@@ -168,11 +167,18 @@ pub fn build() -> OpenApi {
              X-Workspace-Seq, and a read with X-Min-Seq never shows an older state.",
         ))
         .build();
-    OpenApiBuilder::new().info(info).paths(paths).components(Some(components())).build()
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components()))
+        .build()
 }
 
 fn components() -> utoipa::openapi::Components {
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .build();
     ComponentsBuilder::new()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
         .schema_from::<me::MeOut>()
@@ -232,7 +238,9 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         operation = operation.parameter(parameter(name, ParameterIn::Query, Required::False));
     }
     if let Some(body) = route.body {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(body))).build();
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(body)))
+            .build();
         let body = RequestBodyBuilder::new()
             .content("application/json", content)
             .required(Some(Required::True))
@@ -241,12 +249,16 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     }
     let mut answer = ResponseBuilder::new().description(route.summary);
     if let Some(schema) = route.answer {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(schema)))
+            .build();
         answer = answer.content("application/json", content);
     }
     operation = operation.response(route.status.to_string(), answer.build());
     for (status, description) in refusals(route) {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
+            .build();
         let refusal = ResponseBuilder::new()
             .description(description)
             .content(super::problem::PROBLEM_JSON, content)
@@ -281,10 +293,15 @@ fn refusals(route: &Route) -> Vec<(u16, String)> {
 }
 
 fn path_names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-fn parameter(name: &str, place: ParameterIn, required: Required) -> utoipa::openapi::path::Parameter {
+fn parameter(
+    name: &str,
+    place: ParameterIn,
+    required: Required,
+) -> utoipa::openapi::path::Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)

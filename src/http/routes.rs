@@ -4,9 +4,7 @@
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
-use super::{
-    columns, imports, invites, items, jobs, lists, log, me, members, openapi, workspaces,
-};
+use super::{columns, imports, invites, items, jobs, lists, log, me, members, openapi, workspaces};
 use crate::domain::roles::Action;
 
 /// Where the API stands.
@@ -60,12 +58,14 @@ macro_rules! routes {
 
 /// The table.
 pub fn table() -> Vec<Route> {
-    use Action::{ManageMembers, ManageWorkspace, Leave, Own, Read, ReadAudit, WriteItems, WriteSchema};
+    use Action::{
+        Leave, ManageMembers, ManageWorkspace, Own, Read, ReadAudit, WriteItems, WriteSchema,
+    };
     use Needs::{Member, Nothing, Person};
     routes! {
         GET "/me" Person, me::show, "The caller's profile and memberships" => 200 "MeOut";
         PATCH "/me" Person, me::update, "Change the own profile" ("ProfilePatch") => 200 "MeOut";
-        GET "/workspaces" Person, workspaces::index, "The caller's workspaces" => 200 "MembershipsPage";
+        GET "/workspaces" Person, workspaces::index, "The caller's workspaces" ["limit" "cursor"] => 200 "MembershipsPage";
         POST "/workspaces" Person, workspaces::create, "Make a workspace; the caller owns it" ("WorkspaceIn") => 201 "WorkspaceOut";
         POST "/invites/accept" Person, invites::accept, "Join a workspace by an invitation's token" ("AcceptIn") => 200 "MembershipOut";
 
@@ -74,23 +74,23 @@ pub fn table() -> Vec<Route> {
         DELETE "/workspaces/{workspace_id}" Member(Own), workspaces::delete, "Put a workspace into the trash, for 30 days" => 204;
         POST "/workspaces/{workspace_id}/restore" Member(Own), workspaces::restore, "Take a workspace out of the trash" => 200;
 
-        GET "/workspaces/{workspace_id}/members" Member(Read), members::index, "Members" => 200 "MembersPage";
+        GET "/workspaces/{workspace_id}/members" Member(Read), members::index, "Members" ["limit" "cursor"] => 200 "MembersPage";
         PATCH "/workspaces/{workspace_id}/members/{user_id}" Member(Leave), members::update, "Change a member's role" ("MemberPatch") => 200;
         DELETE "/workspaces/{workspace_id}/members/{user_id}" Member(Leave), members::delete, "Take a member out; leave" => 204;
 
-        GET "/workspaces/{workspace_id}/invites" Member(ManageMembers), invites::index, "Open invitations" => 200 "InvitesPage";
+        GET "/workspaces/{workspace_id}/invites" Member(ManageMembers), invites::index, "Open invitations" ["limit" "cursor"] => 200 "InvitesPage";
         POST "/workspaces/{workspace_id}/invites" Member(ManageMembers), invites::create, "Invite a person; the token is shown once" ("InviteIn") => 201 "InviteOut";
         DELETE "/workspaces/{workspace_id}/invites/{invite_id}" Member(ManageMembers), invites::delete, "Take an invitation back" => 204;
 
-        GET "/workspaces/{workspace_id}/lists" Member(Read), lists::index, "Lists with their columns" => 200 "ListsPage";
+        GET "/workspaces/{workspace_id}/lists" Member(Read), lists::index, "Lists with their columns" ["limit" "cursor"] => 200 "ListsPage";
         POST "/workspaces/{workspace_id}/lists" Member(WriteSchema), lists::create, "Make a list" ("ListIn") => 201 "ListOut";
-        GET "/workspaces/{workspace_id}/trash" Member(Read), lists::trash, "Lists in the trash" => 200 "ListsPage";
+        GET "/workspaces/{workspace_id}/trash" Member(Read), lists::trash, "Lists in the trash" ["limit" "cursor"] => 200 "ListsPage";
         GET "/workspaces/{workspace_id}/lists/{list_id}" Member(Read), lists::show, "A list" => 200 "ListOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}" Member(WriteSchema), lists::update, "Rename or move a list" ("ListPatch") => 200 "ListOut";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}" Member(WriteSchema), lists::delete, "Put a list into the trash" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/restore" Member(WriteSchema), lists::restore, "Take a list out of the trash" => 200 "ListOut";
 
-        GET "/workspaces/{workspace_id}/lists/{list_id}/columns" Member(Read), columns::index, "Columns of a list" => 200 "ColumnsPage";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/columns" Member(Read), columns::index, "Columns of a list" ["limit" "cursor"] => 200 "ColumnsPage";
         POST "/workspaces/{workspace_id}/lists/{list_id}/columns" Member(WriteSchema), columns::create, "Make a column" ("ColumnSpec") => 201 "ColumnOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(Read), columns::show, "A column" => 200 "ColumnOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::update, "Change a column" ("ColumnPatch") => 200 "ColumnOut";
@@ -133,7 +133,9 @@ pub fn configure(config: &mut ServiceConfig) {
 
 /// The methods that some route of the API knows at this path.
 pub fn methods_of(path: &str) -> Vec<String> {
-    let Some(path) = path.strip_prefix(BASE) else { return Vec::new() };
+    let Some(path) = path.strip_prefix(BASE) else {
+        return Vec::new();
+    };
     table()
         .iter()
         .filter(|route| matches(route.path, path))
@@ -162,7 +164,12 @@ mod tests {
     fn no_route_stands_twice() {
         let mut seen = HashSet::new();
         for route in table() {
-            assert!(seen.insert((route.method.clone(), route.path)), "{} {}", route.method, route.path);
+            assert!(
+                seen.insert((route.method.clone(), route.path)),
+                "{} {}",
+                route.method,
+                route.path
+            );
         }
     }
 

@@ -41,7 +41,9 @@ impl Settings {
         use hmac::{Hmac, Mac};
         let key = self.secret_key.expose_secret().as_bytes();
         // HMAC takes a key of any length.
-        let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(key) else { return [0; 32] };
+        let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(key) else {
+            return [0; 32];
+        };
         mac.update(purpose.as_bytes());
         mac.update(&[0]);
         mac.update(message);

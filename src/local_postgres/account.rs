@@ -36,22 +36,35 @@ impl Account {
         if let Some(cluster) = cluster {
             let owner = fs::metadata(cluster)?;
             if owner.uid() != 0 {
-                return Ok(Self { other: Some(Other { uid: owner.uid(), gid: owner.gid() }) });
+                return Ok(Self {
+                    other: Some(Other {
+                        uid: owner.uid(),
+                        gid: owner.gid(),
+                    }),
+                });
             }
         }
         for name in LENDERS {
             if let (Some(uid), Some(gid)) = (id("-u", name), id("-g", name)) {
-                return Ok(Self { other: Some(Other { uid, gid }) });
+                return Ok(Self {
+                    other: Some(Other { uid, gid }),
+                });
             }
         }
-        bail!("Postgres can't be run by root, and there is no user `postgres` or `nobody` to run it")
+        bail!(
+            "Postgres can't be run by root, and there is no user `postgres` or `nobody` to run it"
+        )
     }
 
     /// A command run by that user, from the root folder (it may not be allowed into this one), with
     /// nothing of this process's environment (where secrets are) but where to find programs.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().env("LC_ALL", "C").current_dir("/").stdin(Stdio::null());
+        command
+            .env_clear()
+            .env("LC_ALL", "C")
+            .current_dir("/")
+            .stdin(Stdio::null());
         for name in ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TZDIR"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
@@ -85,7 +98,9 @@ impl Account {
     /// Runs a command to its end. Fails with what it said when it did not succeed.
     pub(super) fn run(command: &mut Command) -> anyhow::Result<()> {
         let program = command.get_program().to_string_lossy().into_owned();
-        let output = command.output().with_context(|| format!("{program} can't be started"))?;
+        let output = command
+            .output()
+            .with_context(|| format!("{program} can't be started"))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!("{program} failed ({}): {}", output.status, said.trim());

@@ -71,14 +71,22 @@ impl Guard {
             Ending::Fast => command.args(["INT", ""]),
             Ending::Deleted(folder) => command.arg("QUIT").arg(folder),
         };
-        command.arg(postgres.get_program()).args(postgres.get_args());
+        command
+            .arg(postgres.get_program())
+            .args(postgres.get_args());
         command
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(file.try_clone()?)
             .stderr(file);
-        let child = Command::from(command).spawn().context("/bin/sh can't be started")?;
-        Ok(Self { child, log: log.to_owned(), log_start })
+        let child = Command::from(command)
+            .spawn()
+            .context("/bin/sh can't be started")?;
+        Ok(Self {
+            child,
+            log: log.to_owned(),
+            log_start,
+        })
     }
 
     /// Whether Postgres has ended by itself.
@@ -95,7 +103,9 @@ impl Guard {
             file.take(64 * 1024).read_to_end(&mut said)?;
             Ok(said)
         };
-        read().map(|said| String::from_utf8_lossy(&said).trim().to_owned()).unwrap_or_default()
+        read()
+            .map(|said| String::from_utf8_lossy(&said).trim().to_owned())
+            .unwrap_or_default()
     }
 
     /// Ends Postgres and waits until it is gone.
@@ -104,7 +114,10 @@ impl Guard {
         match tokio::time::timeout(PATIENCE, self.child.wait()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(error).context("the local Postgres can't be waited for"),
-            Err(_) => bail!("the local Postgres is still stopping; {} says why", self.log.display()),
+            Err(_) => bail!(
+                "the local Postgres is still stopping; {} says why",
+                self.log.display()
+            ),
         }
     }
 }

@@ -28,7 +28,11 @@ pub async fn ensure_groups(connection: &mut PgConnection) -> Result<(), StoreErr
     queue(&mut transaction).await?;
     for group in GROUPS {
         if !exists(&mut transaction, group).await? {
-            execute(&mut transaction, format!("CREATE ROLE {} NOLOGIN", identifier(group))).await?;
+            execute(
+                &mut transaction,
+                format!("CREATE ROLE {} NOLOGIN", identifier(group)),
+            )
+            .await?;
         }
     }
     transaction.commit().await?;
@@ -44,11 +48,23 @@ pub async fn ensure_login(
 ) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await?;
     queue(&mut transaction).await?;
-    let verb = if exists(&mut transaction, login.name).await? { "ALTER" } else { "CREATE" };
+    let verb = if exists(&mut transaction, login.name).await? {
+        "ALTER"
+    } else {
+        "CREATE"
+    };
     let (name, password) = (identifier(login.name), literal(login.password));
-    execute(&mut transaction, format!("{verb} ROLE {name} LOGIN PASSWORD {password}")).await?;
+    execute(
+        &mut transaction,
+        format!("{verb} ROLE {name} LOGIN PASSWORD {password}"),
+    )
+    .await?;
     if let Some(group) = member_of {
-        execute(&mut transaction, format!("GRANT {} TO {name}", identifier(group))).await?;
+        execute(
+            &mut transaction,
+            format!("GRANT {} TO {name}", identifier(group)),
+        )
+        .await?;
     }
     transaction.commit().await?;
     Ok(())
@@ -60,21 +76,32 @@ pub async fn ensure_database(
     name: &str,
     owner: &str,
 ) -> Result<(), StoreError> {
-    let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(name)
-        .fetch_one(&mut *connection)
-        .await?;
+    let there: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .bind(name)
+            .fetch_one(&mut *connection)
+            .await?;
     let (name, owner) = (identifier(name), identifier(owner));
     if !there {
         execute(connection, format!("CREATE DATABASE {name} OWNER {owner}")).await?;
     }
     let app = identifier(APP);
-    execute(connection, format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC")).await?;
-    execute(connection, format!("GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {app}")).await
+    execute(
+        connection,
+        format!("REVOKE ALL ON DATABASE {name} FROM PUBLIC"),
+    )
+    .await?;
+    execute(
+        connection,
+        format!("GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {app}"),
+    )
+    .await
 }
 
 /// Which of the group roles are missing.
-pub async fn missing_groups(connection: &mut PgConnection) -> Result<Vec<&'static str>, StoreError> {
+pub async fn missing_groups(
+    connection: &mut PgConnection,
+) -> Result<Vec<&'static str>, StoreError> {
     let mut missing = Vec::new();
     for group in GROUPS {
         if !exists(connection, group).await? {
@@ -110,7 +137,10 @@ pub async fn is_fit_for_serving(connection: &mut PgConnection) -> Result<bool, S
 }
 
 async fn queue(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(QUEUE).execute(connection).await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(QUEUE)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -124,7 +154,9 @@ async fn exists(connection: &mut PgConnection, role: &str) -> Result<bool, Store
 
 /// Statements that make roles and databases take no parameters.
 async fn execute(connection: &mut PgConnection, statement: String) -> Result<(), StoreError> {
-    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -144,7 +176,10 @@ mod tests {
 
     #[test]
     fn names_and_strings_stay_in_their_quotes() {
-        assert_eq!(identifier(r#"a"; DROP ROLE b; --"#), r#""a""; DROP ROLE b; --""#);
+        assert_eq!(
+            identifier(r#"a"; DROP ROLE b; --"#),
+            r#""a""; DROP ROLE b; --""#
+        );
         assert_eq!(literal(r"it's \"), r"E'it''s \\'");
     }
 }

@@ -334,13 +334,13 @@ async fn the_actor_outlives_a_panic_and_stops_when_asked() {
     );
     let (stored, again) = (sink.clone(), job.clone());
     let load = async move || stored.load(&again);
-    let ended = start(load, sink.clone(), PATIENCE).ended().await;
+    let ended = start(load, sink.clone(), PATIENCE).wait().await;
     assert!(matches!(ended, Ended::Succeeded(_)), "{ended:?}");
     assert_every_row_once(&sink, 50);
 
     let sink = Memory::new(job.progress.clone(), Vec::new());
-    let handle = start(async move || Ok(Some(job.clone())), sink.clone(), PATIENCE);
+    let mut handle = start(async move || Ok(Some(job.clone())), sink.clone(), PATIENCE);
     handle.stop();
-    assert!(matches!(handle.ended().await, Ended::Stopped));
+    assert!(matches!(handle.wait().await, Ended::Stopped));
     assert!(!sink.0.lock().done);
 }

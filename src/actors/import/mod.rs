@@ -109,7 +109,9 @@ impl ImportHandle {
 
     /// Waits for the end. Safe to drop and to call again until it has answered.
     pub async fn wait(&mut self) -> Ended {
-        (&mut self.ended).await.unwrap_or_else(|_| Ended::Interrupted(AppError::unavailable("The import's actor is gone")))
+        (&mut self.ended).await.unwrap_or_else(|_| {
+            Ended::Interrupted(AppError::unavailable("The import's actor is gone"))
+        })
     }
 }
 

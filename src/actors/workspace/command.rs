@@ -75,7 +75,12 @@ pub struct Answer {
 impl Answer {
     /// 204.
     pub fn empty() -> Answer {
-        Answer { status: 204, etag: None, location: None, body: None }
+        Answer {
+            status: 204,
+            etag: None,
+            location: None,
+            body: None,
+        }
     }
 }
 
@@ -90,7 +95,10 @@ pub struct Reply {
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Items as they stand after it; turned into an answer where it is needed.
-    Items { list: Arc<List>, items: Vec<Arc<Item>> },
+    Items {
+        list: Arc<List>,
+        items: Vec<Arc<Item>>,
+    },
     /// Ready to be given.
     Ready(Answer),
 }
@@ -109,13 +117,27 @@ impl Reply {
 pub(super) fn answer_items(shape: &Shape, seq: i64, list: &List, items: &[Arc<Item>]) -> Answer {
     let (status, body) = match shape {
         Shape::Nothing => (204, None),
-        Shape::Ack => (200, Some(ack_body(seq, items.iter().map(|item| (item.id, item.version))))),
+        Shape::Ack => (
+            200,
+            Some(ack_body(
+                seq,
+                items.iter().map(|item| (item.id, item.version)),
+            )),
+        ),
         Shape::One | Shape::CreatedOne { .. } => {
-            let status = if matches!(shape, Shape::One) { 200 } else { 201 };
+            let status = if matches!(shape, Shape::One) {
+                200
+            } else {
+                201
+            };
             (status, items.first().map(|item| item.to_wire(list)))
         }
         Shape::Many | Shape::CreatedMany => {
-            let status = if matches!(shape, Shape::Many) { 200 } else { 201 };
+            let status = if matches!(shape, Shape::Many) {
+                200
+            } else {
+                201
+            };
             (status, Some(data_body(list, items)))
         }
     };

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
-use super::{Announce, JobNews, Submit, Subscribe, Unsubscribe, Workspace};
+use super::{Announce, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::Outbox;
+use crate::actors::relay::Relay;
 use crate::domain::roles::Role;
 use crate::error::AppError;
 use crate::ids::{UserId, WorkspaceId};
@@ -49,13 +50,18 @@ pub(super) struct Gate {
 
 impl Gate {
     fn new() -> Gate {
-        Gate { permits: Arc::new(Semaphore::new(PERMITS)), failed: AtomicBool::new(false) }
+        Gate {
+            permits: Arc::new(Semaphore::new(PERMITS)),
+            failed: AtomicBool::new(false),
+        }
     }
 
     /// Closes for good if nothing is under way, so that nothing can be lost.
     pub(super) fn close_if_unused(&self) -> bool {
         let all = u32::try_from(PERMITS).unwrap_or(u32::MAX);
-        let Ok(_all) = self.permits.try_acquire_many(all) else { return false };
+        let Ok(_all) = self.permits.try_acquire_many(all) else {
+            return false;
+        };
         self.permits.close();
         true
     }
@@ -74,15 +80,21 @@ impl WorkspaceHandle {
     /// Reads the workspace and starts its actor on that arbiter.
     pub(in crate::actors) async fn start(
         db: Db,
+        relay: Option<Arc<Relay>>,
         id: WorkspaceId,
         arbiter: &actix::ArbiterHandle,
     ) -> Result<WorkspaceHandle, AppError> {
         let core = Core::load(&db, id).await?;
         let (sender, snapshot) = watch::channel(Arc::new(core.snapshot()));
         let gate = Arc::new(Gate::new());
-        let actor = Workspace::new(db, core, sender, Arc::clone(&gate));
+        let actor = Workspace::new(db, relay, core, sender, Arc::clone(&gate));
         let addr = Workspace::start_in_arbiter(arbiter, move |_| actor);
-        Ok(WorkspaceHandle { id, addr, gate, snapshot })
+        Ok(WorkspaceHandle {
+            id,
+            addr,
+            gate,
+            snapshot,
+        })
     }
 
     pub fn id(&self) -> WorkspaceId {
@@ -121,11 +133,20 @@ impl WorkspaceHandle {
             .map_err(|_| AppError::unavailable("The workspace is busy; try again"))?
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))?;
         let (reply, answer) = oneshot::channel();
-        let job = Job { request, reply, _permit: permit };
-        #[expect(clippy::disallowed_methods, reason = "bounded by the permit that the job holds")]
+        let job = Job {
+            request,
+            reply,
+            _permit: permit,
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "bounded by the permit that the job holds"
+        )]
         self.addr.do_send(Submit(job));
         answer.await.unwrap_or_else(|_| {
-            Err(AppError::internal(anyhow::anyhow!("the lane ended while a command was under way")))
+            Err(AppError::internal(anyhow::anyhow!(
+                "the lane ended while a command was under way"
+            )))
         })
     }
 
@@ -138,14 +159,29 @@ impl WorkspaceHandle {
         outbox: Outbox,
     ) -> Result<Option<Subscribed>, AppError> {
         self.addr
-            .send(Subscribe { session, user, outbox })
+            .send(Subscribe {
+                session,
+                user,
+                outbox,
+            })
             .await
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))
     }
 
+    /// Another node wrote, up to `seq`.
+    pub(in crate::actors) fn nudge(&self, seq: i64) {
+        if self.snapshot.borrow().seq < seq {
+            #[expect(clippy::disallowed_methods, reason = "one a commit of another node")]
+            self.addr.do_send(Look);
+        }
+    }
+
     /// Tells those who may know how a job stands.
     pub fn announce(&self, news: JobNews) {
-        #[expect(clippy::disallowed_methods, reason = "one a committed batch or end of a job")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one a committed batch or end of a job"
+        )]
         self.addr.do_send(Announce(news));
     }
 
@@ -155,4 +191,3 @@ impl WorkspaceHandle {
         self.addr.do_send(Unsubscribe { session });
     }
 }
-

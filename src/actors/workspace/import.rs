@@ -2,7 +2,6 @@
 //! checkpoint, in one transaction. A kill at any instant loses and doubles nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -12,9 +11,9 @@ use super::broadcast::{EncodedEvent, EventBatch};
 use super::command::{Answer, Command, Job, Outcome, Reply, Request};
 use super::core::Core;
 use super::group::{self, Done, Failure, NewEvent, authorize};
-use crate::actors::import::batch::ImportBatch;
-use crate::domain::cell::{Cell, Values, write_stored};
-use crate::domain::columns::{ColumnType, write_wire};
+use crate::actors::import::batch::{Encoded, ImportBatch};
+use crate::domain::cell::{Cell, ColumnId, Values};
+use crate::domain::columns::ColumnType;
 use crate::domain::edit::list_of;
 use crate::domain::event::ITEMS_IMPORTED;
 use crate::domain::log::mark;
@@ -25,27 +24,29 @@ use crate::ids::{ItemId, UserId};
 use crate::store::commit::{GroupWrite, HeadMove, ItemRow, PayloadRow, Written, write_group};
 use crate::store::{self, Db, Purpose, Tx};
 
-/// Batches are compressed at this level: the fastest, for it stands between a file and its rows.
-const ZSTD_LEVEL: i32 = 1;
-
 /// Runs one batch alone.
 pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     let mut done = Done::default();
     let result = match commit(db, core, &job.request).await {
         Ok((seq, batch)) => {
             done.batches.extend(batch);
-            Ok(Reply { seq, outcome: Outcome::Ready(Answer::empty()) })
+            Ok(Reply {
+                seq,
+                outcome: Outcome::Ready(Answer::empty()),
+            })
         }
         Err(Attempt::Refused(error)) => Err(error),
         Err(Attempt::Failed(Failure::LostRace)) => {
             // The batch was typed for the state before: the job reads its checkpoint and goes on.
             let caught_up = group::catch_up(db, core, &mut done).await;
-            caught_up.and(Err(AppError::unavailable("The workspace is written elsewhere; try again")))
+            caught_up.and(Err(AppError::unavailable(
+                "The workspace is written elsewhere; try again",
+            )))
         }
         Err(Attempt::Failed(Failure::Store(error))) => Err(error.into()),
-        Err(Attempt::Failed(Failure::KnownOp | Failure::Doubt)) => {
-            Err(AppError::unavailable("Nobody knows whether the batch took effect; look again"))
-        }
+        Err(Attempt::Failed(Failure::KnownOp | Failure::Doubt)) => Err(AppError::unavailable(
+            "Nobody knows whether the batch took effect; look again",
+        )),
     };
     done.answers.push((job, result));
     done
@@ -89,7 +90,15 @@ async fn commit(
     }
     let now = Utc::now().trunc_subsecs(6);
     let next = core.next_numbers.get(&list.id).copied().unwrap_or(1);
-    let made = make_rows(Arc::clone(&list), Arc::clone(batch), core.seq + 1, next, now, request.user).await?;
+    let made = make_rows(
+        Arc::clone(&list),
+        Arc::clone(batch),
+        core.seq + 1,
+        next,
+        now,
+        request.user,
+    )
+    .await?;
     let text = json!({
         "job": batch.job, "list": list.id, "count": batch.rows.len(),
         "first": batch.rows.first().map(|row| row.0), "last": batch.rows.last().map(|row| row.0),
@@ -132,7 +141,9 @@ async fn commit(
         let numbers = BTreeMap::from([(list.id, made.next_number)]);
         store::schema::save_numbers(&mut tx, core.id, &numbers).await?;
     }
-    group::settle(db, core, tx, &write).await.map_err(Attempt::Failed)?;
+    group::settle(db, core, tx, &write)
+        .await
+        .map_err(Attempt::Failed)?;
 
     let stored = u64::try_from(write.items.len()).unwrap_or(0);
     metrics::counter!(crate::telemetry::IMPORT_ROWS).increment(stored);
@@ -141,7 +152,16 @@ async fn commit(
     core.hash = write.head.hash;
     core.next_numbers.insert(list.id, made.next_number);
     let event = EncodedEvent::new(&header, &[Some(&text)]);
-    Ok((core.seq, Some(EventBatch::new(core.id, after, core.seq, &mark(&core.hash), vec![event]))))
+    Ok((
+        core.seq,
+        Some(EventBatch::new(
+            core.id,
+            after,
+            core.seq,
+            &mark(&core.hash),
+            vec![event],
+        )),
+    ))
 }
 
 async fn advance(tx: &mut Tx, core: &Core, batch: &ImportBatch) -> Result<(), Attempt> {
@@ -161,8 +181,8 @@ struct Made {
     next_number: i64,
 }
 
-/// Writes the rows out, on the blocking pool: a thousand of them would hold up the thread that other
-/// workspaces share.
+/// The rows as they will stand. They were written out beside the commit before, unless the list
+/// numbers its items: those numbers are known here alone.
 async fn make_rows(
     list: Arc<List>,
     batch: Arc<ImportBatch>,
@@ -171,38 +191,28 @@ async fn make_rows(
     now: DateTime<Utc>,
     by: UserId,
 ) -> Result<Made, AppError> {
-    tokio::task::spawn_blocking(move || made(&list, &batch, seq, next_number, now, by))
-        .await
-        .map_err(AppError::internal)?
-}
-
-fn made(
-    list: &List,
-    batch: &ImportBatch,
-    seq: i64,
-    mut next_number: i64,
-    now: DateTime<Utc>,
-    by: UserId,
-) -> Result<Made, AppError> {
-    let numbers = list.columns.iter().find(|column| column.ty == ColumnType::AutoNumber);
-    let mut lines = String::with_capacity(batch.rows.len().saturating_mul(768));
-    let mut rows = Vec::with_capacity(batch.rows.len());
-    for (id, values) in &batch.rows {
-        let numbered;
-        let values: &Values = match numbers {
-            Some(column) => {
-                let mut with = values.clone();
-                with.insert(column.id, Cell::Number(next_number.into()));
-                next_number += 1;
-                numbered = with;
-                &numbered
-            }
-            None => values,
-        };
-        write_line(list, *id, values, &mut lines);
-        let mut stored = String::with_capacity(512);
-        write_stored(values, &mut stored);
-        rows.push(ItemRow {
+    let numbers = list
+        .columns
+        .iter()
+        .find(|column| column.ty == ColumnType::AutoNumber);
+    let numbers = numbers.map(|column| column.id);
+    let (encoded, next_number) = match (&batch.encoded, numbers) {
+        (Some(encoded), None) => (encoded.clone(), next_number),
+        _ => {
+            let batch = Arc::clone(&batch);
+            let list = Arc::clone(&list);
+            let numbered = move || numbered(&list, &batch.rows, numbers, next_number);
+            tokio::task::spawn_blocking(numbered)
+                .await
+                .map_err(AppError::internal)?
+                .map_err(AppError::internal)?
+        }
+    };
+    let rows = batch
+        .rows
+        .iter()
+        .zip(encoded.stored)
+        .map(|((id, _), stored)| ItemRow {
             list: list.id,
             id: *id,
             known_version: 0,
@@ -212,17 +222,33 @@ fn made(
             at: now,
             by,
             deleted_at: None,
-        });
-    }
-    let bytes = zstd::encode_all(lines.as_bytes(), ZSTD_LEVEL).map_err(AppError::internal)?;
-    let (first, last) = (batch.rows.first().map(|row| row.0), batch.rows.last().map(|row| row.0));
-    let packed = group::payload(Some(list.id), first, last, bytes, true);
-    Ok(Made { rows, packed, next_number })
+        })
+        .collect();
+    let (first, last) = (
+        batch.rows.first().map(|row| row.0),
+        batch.rows.last().map(|row| row.0),
+    );
+    let packed = group::payload(Some(list.id), first, last, encoded.packed, true);
+    Ok(Made {
+        rows,
+        packed,
+        next_number,
+    })
 }
 
-/// A `changes` entry, as an edit's event would have it.
-fn write_line(list: &List, id: ItemId, values: &Values, out: &mut String) {
-    let _ = write!(out, r#"{{"kind":"created","list":"{}","item":"{id}","version":1,"set":"#, list.id);
-    write_wire(&list.columns, values, out);
-    out.push_str("}\n");
+/// The rows with their automatic numbers, written out.
+fn numbered(
+    list: &List,
+    rows: &[(ItemId, Values)],
+    column: Option<ColumnId>,
+    mut next_number: i64,
+) -> std::io::Result<(Encoded, i64)> {
+    let mut rows = rows.to_vec();
+    if let Some(column) = column {
+        for (_, values) in &mut rows {
+            values.insert(column, Cell::Number(next_number.into()));
+            next_number += 1;
+        }
+    }
+    Ok((Encoded::new(&list.columns, list.id, &rows)?, next_number))
 }

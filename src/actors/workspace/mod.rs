@@ -37,6 +37,7 @@ use self::core::Core;
 use self::group::Done;
 use self::handle::Gate;
 use super::outbox::{Outbox, Outgoing};
+use super::relay::Relay;
 use crate::domain::membership::Members;
 use crate::domain::roles::Role;
 use crate::ids::{UserId, WorkspaceId};
@@ -64,6 +65,10 @@ pub(super) struct Workspace {
     /// Batches of imports: they take turns with what people do.
     bulk: VecDeque<Job>,
     bulk_was_last: bool,
+    /// Another node may have written: read the log when the lane is free.
+    look: bool,
+    looked_at: Instant,
+    relay: Option<Arc<Relay>>,
     told: news::Throttle,
     snapshot: watch::Sender<Arc<Snapshot>>,
     subscribers: HashMap<Uuid, Subscriber>,
@@ -98,12 +103,22 @@ struct Announce(JobNews);
 
 #[derive(Message)]
 #[rtype(result = "()")]
+struct Look;
+
+#[derive(Message)]
+#[rtype(result = "()")]
 struct Unsubscribe {
     session: Uuid,
 }
 
 impl Workspace {
-    fn new(db: Db, core: Core, snapshot: watch::Sender<Arc<Snapshot>>, gate: Arc<Gate>) -> Self {
+    fn new(
+        db: Db,
+        relay: Option<Arc<Relay>>,
+        core: Core,
+        snapshot: watch::Sender<Arc<Snapshot>>,
+        gate: Arc<Gate>,
+    ) -> Self {
         Workspace {
             id: core.id,
             members: Arc::clone(&core.members),
@@ -112,6 +127,9 @@ impl Workspace {
             queue: VecDeque::new(),
             bulk: VecDeque::new(),
             bulk_was_last: false,
+            look: false,
+            looked_at: Instant::now(),
+            relay,
             told: news::Throttle::default(),
             snapshot,
             subscribers: HashMap::new(),
@@ -122,13 +140,19 @@ impl Workspace {
 
     /// Starts the next group, unless one is under way.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.queue.is_empty() && self.bulk.is_empty() {
+        if self.queue.is_empty() && self.bulk.is_empty() && !self.look {
             return;
         }
-        let Some(mut core) = self.core.take() else { return };
+        let Some(mut core) = self.core.take() else {
+            return;
+        };
         let group = self.next_group();
+        self.look = false;
+        self.looked_at = Instant::now();
         let commands = u32::try_from(group.len()).unwrap_or(u32::MAX);
-        metrics::histogram!(telemetry::COMMIT_GROUP).record(f64::from(commands));
+        if commands > 0 {
+            metrics::histogram!(telemetry::COMMIT_GROUP).record(f64::from(commands));
+        }
         let db = self.db.clone();
         let work = async move {
             let started = Instant::now();
@@ -168,7 +192,8 @@ impl Workspace {
             match &job.request.command {
                 Command::Items(command)
                     if group.is_empty()
-                        || (items + command.len() <= GROUP_ITEMS && group.len() < GROUP_COMMANDS) =>
+                        || (items + command.len() <= GROUP_ITEMS
+                            && group.len() < GROUP_COMMANDS) =>
                 {
                     items += command.len();
                     group.push(job);
@@ -185,7 +210,11 @@ impl Workspace {
 
     /// Memory is published, then sockets hear of it, then the callers.
     fn finish(&mut self, done: Done) {
+        let worked = !done.answers.is_empty() || !done.batches.is_empty();
         self.publish();
+        if let (Some(relay), Some(last)) = (&self.relay, done.batches.last()) {
+            relay.moved(self.id, last.through);
+        }
         for batch in done.batches {
             self.fan_out(Arc::new(batch));
         }
@@ -196,7 +225,9 @@ impl Workspace {
         for job in done.deferred.into_iter().rev() {
             self.queue.push_front(job);
         }
-        self.idle_since = Instant::now();
+        if worked {
+            self.idle_since = Instant::now();
+        }
     }
 
     fn publish(&self) {
@@ -224,7 +255,9 @@ impl Workspace {
         self.members = Arc::clone(&snapshot.members);
         let workspace = self.id;
         self.subscribers.retain(|_, subscriber| {
-            let role = snapshot.role_of(subscriber.user).filter(|_| !snapshot.is_deleted());
+            let role = snapshot
+                .role_of(subscriber.user)
+                .filter(|_| !snapshot.is_deleted());
             if role != Some(subscriber.role) {
                 subscriber.outbox.push(Outgoing::Access { workspace, role });
             }
@@ -233,9 +266,14 @@ impl Workspace {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        self.subscribers.retain(|_, subscriber| !subscriber.outbox.is_closed());
+        self.subscribers
+            .retain(|_, subscriber| !subscriber.outbox.is_closed());
         self.beat();
-        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.bulk.is_empty() && self.core.is_some();
+        if self.looked_at.elapsed() >= TICK {
+            self.look = true;
+            self.pump(ctx);
+        }
+        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.bulk.is_empty();
         if !idle {
             self.idle_since = Instant::now();
         } else if self.idle_since.elapsed() >= IDLE_AFTER && self.gate.close_if_unused() {
@@ -269,7 +307,8 @@ async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
             Some(job) => import::run(db, core, job).await,
             None => Done::default(),
         },
-        _ => group::run(db, core, group).await,
+        None => group::look(db, core).await,
+        Some(Command::Items(_)) => group::run(db, core, group).await,
     }
 }
 
@@ -286,7 +325,9 @@ impl Actor for Workspace {
     fn stopped(&mut self, _: &mut Self::Context) {
         self.gate.close();
         for subscriber in self.subscribers.values() {
-            subscriber.outbox.push(Outgoing::Rejoin { workspace: self.id });
+            subscriber
+                .outbox
+                .push(Outgoing::Rejoin { workspace: self.id });
         }
         metrics::gauge!(telemetry::WORKSPACES).decrement(1.0);
     }
@@ -312,9 +353,18 @@ impl Handler<Subscribe> for Workspace {
         let role = snapshot.role_of(subscribe.user)?;
         self.subscribers.insert(
             subscribe.session,
-            Subscriber { user: subscribe.user, role, outbox: subscribe.outbox, heard_at: Instant::now() },
+            Subscriber {
+                user: subscribe.user,
+                role,
+                outbox: subscribe.outbox,
+                heard_at: Instant::now(),
+            },
         );
-        Some(Subscribed { seq: snapshot.seq, mark: snapshot.mark.clone(), role })
+        Some(Subscribed {
+            seq: snapshot.seq,
+            mark: snapshot.mark.clone(),
+            role,
+        })
     }
 }
 
@@ -331,6 +381,15 @@ impl Handler<Announce> for Workspace {
                 subscriber.outbox.push(Outgoing::Frame(frame.clone()));
             }
         }
+    }
+}
+
+impl Handler<Look> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        self.look = true;
+        self.pump(ctx);
     }
 }
 

@@ -60,7 +60,10 @@ impl Throttle {
             return true;
         }
         let now = Instant::now();
-        let due = self.0.get(&news.job).is_none_or(|last| now.duration_since(*last) >= APART);
+        let due = self
+            .0
+            .get(&news.job)
+            .is_none_or(|last| now.duration_since(*last) >= APART);
         if due {
             self.0.insert(news.job, now);
         }
