@@ -44,10 +44,27 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("crate::data_folder", &[]),
     ("crate::config", &["crate::data_folder"]),
     ("crate::domain", &["crate::ids", "crate::error"]),
-    ("crate::engine", &["crate::domain", "crate::ids", "crate::error"]),
-    ("crate::store", &["crate::domain", "crate::ids", "crate::error", "entity"]),
-    ("crate::auth", &["crate::domain", "crate::store", "crate::ids", "crate::error"]),
-    ("crate::wire", &["crate::domain", "crate::ids", "crate::error"]),
+    (
+        "crate::engine",
+        &["crate::domain", "crate::ids", "crate::error"],
+    ),
+    (
+        "crate::store",
+        &["crate::domain", "crate::ids", "crate::error", "entity"],
+    ),
+    (
+        "crate::auth",
+        &[
+            "crate::domain",
+            "crate::store",
+            "crate::ids",
+            "crate::error",
+        ],
+    ),
+    (
+        "crate::wire",
+        &["crate::domain", "crate::ids", "crate::error"],
+    ),
     (
         "crate::actors",
         &[
@@ -62,14 +79,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("crate::http", FACES_USE),
     ("crate::ws", FACES_USE),
-    ("crate::local_postgres", &["crate::data_folder", "crate::store::roles"]),
+    (
+        "crate::local_postgres",
+        &["crate::data_folder", "crate::store::roles"],
+    ),
     (
         "crate::app",
         &[
             "crate::actors",
             "crate::auth",
             "crate::config",
+            "crate::domain",
             "crate::http",
+            "crate::ids",
             "crate::store",
             "crate::telemetry",
             "crate::ws",
@@ -160,7 +182,9 @@ fn room_of(module: &str) -> Option<(&'static str, &'static [&'static str])> {
 
 /// Whether a path leads into one of our modules; what stands at the crate's root belongs to nobody.
 fn is_ours(path: &str) -> bool {
-    let Some((package, rest)) = path.split_once("::") else { return false };
+    let Some((package, rest)) = path.split_once("::") else {
+        return false;
+    };
     match package {
         "crate" => rest.starts_with(char::is_lowercase),
         other => matches!(other, "entity" | "migration"),
@@ -170,31 +194,75 @@ fn is_ours(path: &str) -> bool {
 #[test]
 fn rooms_use_only_the_rooms_that_they_may() {
     DIRECTIONS.catches("src/domain/planted.rs", "\n\nuse crate::store::Db;", 3);
-    DIRECTIONS.catches("src/domain/planted.rs", "fn f() { crate::wire::frames::g() }", 1);
-    DIRECTIONS.catches("src/engine/planted.rs", "use super::super::actors::registry::Registry;", 1);
-    DIRECTIONS.catches("src/store/planted.rs", "use crate::{\n    ids::ItemId,\n    http::state,\n};", 3);
-    DIRECTIONS.catches("src/auth/planted.rs", "fn f() -> crate::actors::jobs::Jobs {}", 1);
-    DIRECTIONS.catches("src/wire/planted.rs", "use crate::actors::workspace::Snapshot;", 1);
+    DIRECTIONS.catches(
+        "src/domain/planted.rs",
+        "fn f() { crate::wire::frames::g() }",
+        1,
+    );
+    DIRECTIONS.catches(
+        "src/engine/planted.rs",
+        "use super::super::actors::registry::Registry;",
+        1,
+    );
+    DIRECTIONS.catches(
+        "src/store/planted.rs",
+        "use crate::{\n    ids::ItemId,\n    http::state,\n};",
+        3,
+    );
+    DIRECTIONS.catches(
+        "src/auth/planted.rs",
+        "fn f() -> crate::actors::jobs::Jobs {}",
+        1,
+    );
+    DIRECTIONS.catches(
+        "src/wire/planted.rs",
+        "use crate::actors::workspace::Snapshot;",
+        1,
+    );
     DIRECTIONS.catches("src/actors/planted.rs", "use crate::http::problem;", 1);
-    DIRECTIONS.catches("src/actors/planted.rs", "fn f() { log!(crate::ws::upgrade) }", 1);
+    DIRECTIONS.catches(
+        "src/actors/planted.rs",
+        "fn f() { log!(crate::ws::upgrade) }",
+        1,
+    );
     DIRECTIONS.catches("src/http/planted.rs", "use crate::ws::Gateway;", 1);
     DIRECTIONS.catches("src/http/planted.rs", "use entity::items::Model;", 1);
     DIRECTIONS.catches("src/ws/planted.rs", "use crate::http::limits::Limits;", 1);
     DIRECTIONS.catches("src/ws/planted.rs", "use crate::app::run;", 1);
     DIRECTIONS.catches("src/commands/client/planted.rs", "use crate::store::Db;", 1);
-    DIRECTIONS.catches("src/commands/watch.rs", "use crate::wire::frames::Event;", 1);
-    DIRECTIONS.catches("src/commands/loadtest/planted.rs", "use super::super::database::open;", 1);
+    DIRECTIONS.catches(
+        "src/commands/watch.rs",
+        "use crate::wire::frames::Event;",
+        1,
+    );
+    DIRECTIONS.catches(
+        "src/commands/loadtest/planted.rs",
+        "use super::super::database::open;",
+        1,
+    );
     DIRECTIONS.catches("src/attic/mod.rs", "", 1);
     DIRECTIONS.catches("entity/src/planted.rs", "use migration::Migrator;", 1);
     DIRECTIONS.catches("migration/src/planted.rs", "use entity::items;", 1);
-    DIRECTIONS.lets_pass("src/domain/planted.rs", "// use crate::store;\nuse crate::ids::ItemId;");
-    DIRECTIONS.lets_pass("src/domain/columns/planted.rs", "use super::super::cell::Cell;");
+    DIRECTIONS.lets_pass(
+        "src/domain/planted.rs",
+        "// use crate::store;\nuse crate::ids::ItemId;",
+    );
+    DIRECTIONS.lets_pass(
+        "src/domain/columns/planted.rs",
+        "use super::super::cell::Cell;",
+    );
     DIRECTIONS.holds();
 }
 
 // --- What may stand where -------------------------------------------------------------------------
 
-const DATABASE_CRATES: &[&str] = &["sqlx", "sea_orm", "sea_orm_migration", "sea_query", "sea_query_sqlx"];
+const DATABASE_CRATES: &[&str] = &[
+    "sqlx",
+    "sea_orm",
+    "sea_orm_migration",
+    "sea_query",
+    "sea_query_sqlx",
+];
 
 const DATABASE: Rule = Rule {
     says: "the database's libraries are named only in store, entity and migration",
@@ -205,23 +273,58 @@ const DATABASE: Rule = Rule {
         source.breaches_of_paths(|path| DATABASE_CRATES.iter().any(|one| starts_with(path, one)))
     },
     exceptions: &[
-        ("src/auth/provider.rs", "sqlx", "hands its pool to store::identity, and wraps what that returns"),
-        ("src/http/identity.rs", "sqlx::Error", "tells a database that is away (503) from one that fails (500)"),
-        ("src/config/rules.rs", "sqlx", "checks that a URL can be read; connects to nothing"),
-        ("src/local_postgres.rs", "sqlx", "finds out whether the server that it started answers"),
-        ("src/commands/database.rs", "sea_orm", "opens the owner's connection for the migrations"),
-        ("src/commands/migrate.rs", "sqlx", "signs in as the owner and makes the server's role"),
-        ("src/commands/bench", "sqlx", "measures plain Postgres beside the server"),
+        (
+            "src/auth/provider.rs",
+            "sqlx",
+            "hands its pool to store::identity, and wraps what that returns",
+        ),
+        (
+            "src/http/identity.rs",
+            "sqlx::Error",
+            "tells a database that is away (503) from one that fails (500)",
+        ),
+        (
+            "src/config/rules.rs",
+            "sqlx",
+            "checks that a URL can be read; connects to nothing",
+        ),
+        (
+            "src/local_postgres",
+            "sqlx",
+            "finds out whether the server that it started answers",
+        ),
+        (
+            "src/commands/database.rs",
+            "sea_orm",
+            "opens the owner's connection for the migrations",
+        ),
+        (
+            "src/commands/migrate.rs",
+            "sqlx",
+            "signs in as the owner and makes the server's role",
+        ),
+        (
+            "src/commands/bench",
+            "sqlx",
+            "measures plain Postgres beside the server",
+        ),
     ],
 };
 
 #[test]
 fn the_databases_libraries_stay_in_the_store() {
     DATABASE.catches("src/http/planted.rs", "\nuse sqlx::PgPool;", 2);
-    DATABASE.catches("src/actors/planted.rs", "fn f() { sea_orm::Database::connect(url) }", 1);
+    DATABASE.catches(
+        "src/actors/planted.rs",
+        "fn f() { sea_orm::Database::connect(url) }",
+        1,
+    );
     DATABASE.catches("src/domain/planted.rs", "log!(sea_query::Value::Int(1))", 1);
     DATABASE.lets_pass("src/store/planted.rs", "use sqlx::PgPool;");
-    DATABASE.lets_pass("src/http/planted.rs", "const TALKATIVE: &str = \"sqlx=warn\";");
+    DATABASE.lets_pass(
+        "src/http/planted.rs",
+        "const TALKATIVE: &str = \"sqlx=warn\";",
+    );
     DATABASE.holds();
 }
 
@@ -246,18 +349,45 @@ const SQL: Rule = Rule {
             .collect()
     },
     exceptions: &[
-        ("src/commands/migrate.rs", "", "prints what an owner without the right to make roles should type"),
-        ("src/commands/bench", "", "measures plain Postgres beside the server"),
+        (
+            "src/commands/migrate.rs",
+            "",
+            "prints what an owner without the right to make roles should type",
+        ),
+        (
+            "src/commands/bench",
+            "",
+            "measures plain Postgres beside the server",
+        ),
     ],
 };
 
 #[test]
 fn sql_stays_in_the_store() {
-    SQL.catches("src/http/planted.rs", "fn f() {\n    query(\"SELECT 1\")\n}", 2);
-    SQL.catches("src/actors/planted.rs", "const Q: &str = r#\"\n  INSERT INTO items VALUES ($1)\"#;", 1);
-    SQL.catches("src/ws/planted.rs", "log!(\"UPDATE items SET version = 2\")", 1);
-    SQL.catches("src/auth/planted.rs", "const Q: &str = \"DELETE FROM sessions\";", 1);
-    SQL.lets_pass("src/http/planted.rs", "/// SELECT 1\nconst A: &str = \"Select a list\";");
+    SQL.catches(
+        "src/http/planted.rs",
+        "fn f() {\n    query(\"SELECT 1\")\n}",
+        2,
+    );
+    SQL.catches(
+        "src/actors/planted.rs",
+        "const Q: &str = r#\"\n  INSERT INTO items VALUES ($1)\"#;",
+        1,
+    );
+    SQL.catches(
+        "src/ws/planted.rs",
+        "log!(\"UPDATE items SET version = 2\")",
+        1,
+    );
+    SQL.catches(
+        "src/auth/planted.rs",
+        "const Q: &str = \"DELETE FROM sessions\";",
+        1,
+    );
+    SQL.lets_pass(
+        "src/http/planted.rs",
+        "/// SELECT 1\nconst A: &str = \"Select a list\";",
+    );
     SQL.lets_pass("src/store/planted.rs", "const Q: &str = \"SELECT 1\";");
     SQL.holds();
 }
@@ -265,18 +395,32 @@ fn sql_stays_in_the_store() {
 const ANSWERS: Rule = Rule {
     says: "HttpResponse is named only in http, and in ws where a socket begins as a request",
     broken_at: |source| {
-        if is_in(source, &["src/http", "src/ws/upgrade.rs", "src/ws/session.rs"]) {
+        if is_in(
+            source,
+            &["src/http", "src/ws/upgrade.rs", "src/ws/session.rs"],
+        ) {
             return Vec::new();
         }
-        source.breaches_of_paths(|path| path.split("::").any(|part| part.starts_with("HttpResponse")))
+        source.breaches_of_paths(|path| {
+            path.split("::")
+                .any(|part| part.starts_with("HttpResponse"))
+        })
     },
     exceptions: &[],
 };
 
 #[test]
 fn answers_are_made_in_http() {
-    ANSWERS.catches("src/actors/planted.rs", "use actix_web::{web, HttpResponse};", 1);
-    ANSWERS.catches("src/error.rs", "\nfn f() -> actix_web::HttpResponseBuilder {}", 2);
+    ANSWERS.catches(
+        "src/actors/planted.rs",
+        "use actix_web::{web, HttpResponse};",
+        1,
+    );
+    ANSWERS.catches(
+        "src/error.rs",
+        "\nfn f() -> actix_web::HttpResponseBuilder {}",
+        2,
+    );
     ANSWERS.catches("src/ws/replay.rs", "use actix_web::HttpResponse;", 1);
     ANSWERS.lets_pass("src/http/planted.rs", "use actix_web::HttpResponse;");
     ANSWERS.holds();
@@ -333,21 +477,53 @@ const ENTITIES: Rule = Rule {
 #[test]
 fn models_stay_in_the_store() {
     ENTITIES.catches("src/http/planted.rs", "use entity::items;", 1);
-    ENTITIES.catches("src/actors/planted.rs", "fn f(row: entity::jobs::Model) {}", 1);
+    ENTITIES.catches(
+        "src/actors/planted.rs",
+        "fn f(row: entity::jobs::Model) {}",
+        1,
+    );
     ENTITIES.lets_pass("src/store/planted.rs", "use entity::items;");
     ENTITIES.holds();
 }
 
 const IMPURE: &[&str] = &[
-    "tokio", "actix", "actix_web", "actix_http", "actix_rt", "actix_web_actors", "futures", "sqlx", "sea_orm",
-    "sea_query", "redis", "reqwest", "rand", "getrandom", "tracing", "metrics", "anyhow", "parking_lot",
-    "std::env", "std::fs", "std::net", "std::process", "std::sync::Mutex", "std::thread",
-    "std::time::Instant", "std::time::SystemTime",
+    "tokio",
+    "actix",
+    "actix_web",
+    "actix_http",
+    "actix_rt",
+    "actix_web_actors",
+    "futures",
+    "sqlx",
+    "sea_orm",
+    "sea_query",
+    "redis",
+    "reqwest",
+    "rand",
+    "getrandom",
+    "tracing",
+    "metrics",
+    "anyhow",
+    "parking_lot",
+    "std::env",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::sync::Mutex",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
 ];
 
 const CLOCKS_AND_DICE: &[&str] = &[
-    "Utc::now", "Local::now", "Instant::now", "SystemTime::now", "Uuid::now_v7", "Uuid::now_v6",
-    "Uuid::now_v1", "Uuid::new_v4",
+    "Utc::now",
+    "Local::now",
+    "Instant::now",
+    "SystemTime::now",
+    "Uuid::now_v7",
+    "Uuid::now_v6",
+    "Uuid::now_v1",
+    "Uuid::new_v4",
 ];
 
 const PURE: Rule = Rule {
@@ -358,7 +534,9 @@ const PURE: Rule = Rule {
         }
         source.breaches_of_paths(|path| {
             IMPURE.iter().any(|one| starts_with(path, one))
-                || CLOCKS_AND_DICE.iter().any(|one| path == *one || path.ends_with(&format!("::{one}")))
+                || CLOCKS_AND_DICE
+                    .iter()
+                    .any(|one| path == *one || path.ends_with(&format!("::{one}")))
         })
     },
     exceptions: &[],
@@ -393,19 +571,36 @@ const ENVIRONMENT: Rule = Rule {
             return Vec::new();
         }
         source.breaches_of_paths(|path| {
-            ["env::var", "env::var_os", "env::vars", "env::vars_os"].iter().any(|one| path.ends_with(one))
+            ["env::var", "env::var_os", "env::vars", "env::vars_os"]
+                .iter()
+                .any(|one| path.ends_with(one))
         })
     },
     exceptions: &[
-        ("src/commands/mod.rs", "std::env::var_os", "a variable set to nothing counts as unset, for every command"),
-        ("src/local_postgres", "std::env::var", "finds Postgres's programs, as its own tools do"),
+        (
+            "src/commands/mod.rs",
+            "std::env::var_os",
+            "a variable set to nothing counts as unset, for every command",
+        ),
+        (
+            "src/local_postgres",
+            "std::env::var",
+            "finds Postgres's programs, as its own tools do",
+        ),
     ],
 };
 
 #[test]
 fn settings_come_from_one_place() {
-    ENVIRONMENT.catches("src/http/planted.rs", "fn f() { std::env::var(\"PORT\") }", 1);
-    ENVIRONMENT.lets_pass("src/http/planted.rs", "const V: &str = env!(\"CARGO_PKG_VERSION\");");
+    ENVIRONMENT.catches(
+        "src/http/planted.rs",
+        "fn f() { std::env::var(\"PORT\") }",
+        1,
+    );
+    ENVIRONMENT.lets_pass(
+        "src/http/planted.rs",
+        "const V: &str = env!(\"CARGO_PKG_VERSION\");",
+    );
     ENVIRONMENT.holds();
 }
 
@@ -414,8 +609,13 @@ fn settings_come_from_one_place() {
 const HEADS: Rule = Rule {
     says: "a file begins with //!, saying what it owns",
     broken_at: |source| {
-        let says = source.text.starts_with("//! ") && source.text.lines().next().is_some_and(|l| l.len() > 10);
-        if says { Vec::new() } else { vec![source.breach(1, "no //! at the top")] }
+        let says = source.text.starts_with("//! ")
+            && source.text.lines().next().is_some_and(|l| l.len() > 10);
+        if says {
+            Vec::new()
+        } else {
+            vec![source.breach(1, "no //! at the top")]
+        }
     },
     exceptions: &[],
 };
@@ -432,7 +632,9 @@ const ALLOWANCES: Rule = Rule {
     says: "a lint is expected with a reason, never allowed",
     broken_at: |source| {
         let allowed = source.attributes().filter(|(_, name)| *name == "allow");
-        allowed.map(|(line, _)| source.breach(line, "#[allow")).collect()
+        allowed
+            .map(|(line, _)| source.breach(line, "#[allow"))
+            .collect()
     },
     exceptions: &[],
 };
@@ -441,8 +643,15 @@ const ALLOWANCES: Rule = Rule {
 fn no_lint_is_allowed_away() {
     ALLOWANCES.catches("src/http/planted.rs", "\n#[allow(dead_code)]\nfn f() {}", 2);
     ALLOWANCES.catches("src/http/planted.rs", "#![allow(unused)]", 1);
-    ALLOWANCES.catches("src/http/planted.rs", "mod a { #[allow(dead_code)] fn f() {} }", 1);
-    ALLOWANCES.lets_pass("src/http/planted.rs", "#[expect(dead_code, reason = \"planted\")]\nfn allow() {}");
+    ALLOWANCES.catches(
+        "src/http/planted.rs",
+        "mod a { #[allow(dead_code)] fn f() {} }",
+        1,
+    );
+    ALLOWANCES.lets_pass(
+        "src/http/planted.rs",
+        "#[expect(dead_code, reason = \"planted\")]\nfn allow() {}",
+    );
     ALLOWANCES.holds();
 }
 
@@ -451,7 +660,9 @@ const UNFINISHED: Rule = Rule {
     broken_at: |source| {
         let open = |name: &str| matches!(name, "todo" | "unimplemented" | "dbg");
         let macros = source.macros().filter(|(_, name)| open(name));
-        macros.map(|(line, name)| source.breach(line, name)).collect()
+        macros
+            .map(|(line, name)| source.breach(line, name))
+            .collect()
     },
     exceptions: &[],
 };
@@ -459,7 +670,11 @@ const UNFINISHED: Rule = Rule {
 #[test]
 fn nothing_is_left_open() {
     UNFINISHED.catches("src/http/planted.rs", "fn f() {\n    todo!()\n}", 2);
-    UNFINISHED.catches("entity/src/planted.rs", "fn f() { std::unimplemented!(\"later\") }", 1);
+    UNFINISHED.catches(
+        "entity/src/planted.rs",
+        "fn f() { std::unimplemented!(\"later\") }",
+        1,
+    );
     UNFINISHED.lets_pass("src/http/planted.rs", "// todo!\nfn todo() {}");
     UNFINISHED.holds();
 }
@@ -521,19 +736,35 @@ fn not_stood_on(manifest: &str, sources: &[Source]) -> Vec<String> {
 
 #[test]
 fn the_house_stands_on_its_libraries() {
-    let nothing = not_stood_on("[dependencies]\n# actix = \"1\"\n[dev-dependencies]\nredis = \"1\"\n", &[]);
-    assert_eq!(nothing.len(), 2 * STANDS_ON.len(), "the rule can't fail: {nothing:#?}");
-    let named = [Source::read("src/ws/session.rs", "// actix_web_actors::ws\n")];
+    let nothing = not_stood_on(
+        "[dependencies]\n# actix = \"1\"\n[dev-dependencies]\nredis = \"1\"\n",
+        &[],
+    );
+    assert_eq!(
+        nothing.len(),
+        2 * STANDS_ON.len(),
+        "the rule can't fail: {nothing:#?}"
+    );
+    let named = [Source::read(
+        "src/ws/session.rs",
+        "// actix_web_actors::ws\n",
+    )];
     let commented = not_stood_on("[dependencies]\nactix-web-actors = \"4\"\n", &named);
     assert!(commented.contains(&"src/ws/session.rs: actix-web-actors is not used here".to_owned()));
     assert_eq!(
-        dependencies("[dependencies]\na = \"1\"\nb.workspace = true\nc = { version = \"1\" }\n[x]\nd = \"1\""),
+        dependencies(
+            "[dependencies]\na = \"1\"\nb.workspace = true\nc = { version = \"1\" }\n[x]\nd = \"1\""
+        ),
         BTreeSet::from(["a", "b", "c"])
     );
 
     let manifest = fs::read_to_string(Path::new(ROOT).join("Cargo.toml")).unwrap();
     let missing = not_stood_on(&manifest, house());
-    assert!(missing.is_empty(), "ARCHITECTURE.md says that these are used:\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md says that these are used:\n{}",
+        missing.join("\n")
+    );
 }
 
 // --- How a rule is tried --------------------------------------------------------------------------
@@ -568,20 +799,33 @@ fn collect(folder: &Path, files: &mut Vec<String>) {
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path.strip_prefix(ROOT).unwrap().to_str().unwrap().to_owned());
+            files.push(
+                path.strip_prefix(ROOT)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
+            );
         }
     }
 }
 
 fn is_in(source: &Source, places: &[&str]) -> bool {
     places.iter().any(|place| {
-        source.file.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.']))
+        source
+            .file
+            .strip_prefix(place)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.']))
     })
 }
 
 impl Source {
     fn breach(&self, line: usize, what: impl Into<String>) -> Breach {
-        Breach { file: self.file.clone(), line, what: what.into() }
+        Breach {
+            file: self.file.clone(),
+            line,
+            what: what.into(),
+        }
     }
 
     fn breaches_of_paths(&self, forbidden: impl Fn(&str) -> bool) -> Vec<Breach> {
@@ -623,7 +867,9 @@ impl Rule {
     fn catches(&self, file: &str, text: &str, line: usize) {
         let breaches = (self.broken_at)(&Source::read(file, text));
         assert!(
-            breaches.iter().any(|breach| breach.line == line && self.exception_for(breach).is_none()),
+            breaches
+                .iter()
+                .any(|breach| breach.line == line && self.exception_for(breach).is_none()),
             "\"{}\" can't fail: {file} with {text:?} gave {breaches:?}",
             self.says
         );
@@ -632,7 +878,11 @@ impl Rule {
     /// What keeps the rule is not taken for a violation.
     fn lets_pass(&self, file: &str, text: &str) {
         let breaches = (self.broken_at)(&Source::read(file, text));
-        assert!(breaches.is_empty(), "\"{}\" fails {file} with {text:?}: {breaches:?}", self.says);
+        assert!(
+            breaches.is_empty(),
+            "\"{}\" fails {file} with {text:?}: {breaches:?}",
+            self.says
+        );
     }
 
     /// The house keeps the rule, and needs each of its exceptions.
@@ -645,7 +895,12 @@ impl Rule {
                 None => broken.push(format!("{}:{}: {}", breach.file, breach.line, breach.what)),
             }
         }
-        assert!(broken.is_empty(), "Rule: {}.\nBroken at:\n{}", self.says, broken.join("\n"));
+        assert!(
+            broken.is_empty(),
+            "Rule: {}.\nBroken at:\n{}",
+            self.says,
+            broken.join("\n")
+        );
         for (index, (file, what, why)) in self.exceptions.iter().enumerate() {
             assert!(
                 needed.contains(&index),
@@ -658,7 +913,8 @@ impl Rule {
     fn exception_for(&self, breach: &Breach) -> Option<usize> {
         self.exceptions.iter().position(|(file, what, _)| {
             let there = breach.file.strip_prefix(file);
-            there.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.'])) && breach.what.contains(what)
+            there.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '.']))
+                && breach.what.contains(what)
         })
     }
 }

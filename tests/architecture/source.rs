@@ -32,17 +32,25 @@ pub struct Source {
 impl Source {
     /// Reads a file's text. Panics when it is no Rust.
     pub fn read(file: &str, text: &str) -> Source {
-        let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{file}: {error}"));
+        let tokens: TokenStream = text
+            .parse()
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
         let module = module_of(file);
         let mut found = Vec::new();
         read_tokens(&tokens.into_iter().collect::<Vec<_>>(), &module, &mut found);
-        Source { file: file.to_owned(), text: text.to_owned(), module, found }
+        Source {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            module,
+            found,
+        }
     }
 }
 
 /// Whether a path is `prefix` or lies below it.
 pub fn starts_with(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 fn module_of(file: &str) -> String {
@@ -64,13 +72,19 @@ fn read_tokens(tokens: &[TokenTree], module: &str, found: &mut Vec<(usize, Found
         at += match token {
             TokenTree::Ident(word) if word == "mod" => read_module(&tokens[at..], module, found),
             TokenTree::Ident(_) => read_path(&tokens[at..], "", module, found),
-            TokenTree::Punct(mark) if mark.as_char() == '#' => read_attribute(&tokens[at..], module, found),
+            TokenTree::Punct(mark) if mark.as_char() == '#' => {
+                read_attribute(&tokens[at..], module, found)
+            }
             TokenTree::Literal(literal) => {
                 found.push((line(token), Found::Text(literal.to_string())));
                 1
             }
             TokenTree::Group(group) => {
-                read_tokens(&group.stream().into_iter().collect::<Vec<_>>(), module, found);
+                read_tokens(
+                    &group.stream().into_iter().collect::<Vec<_>>(),
+                    module,
+                    found,
+                );
                 1
             }
             TokenTree::Punct(_) => 1,
@@ -81,9 +95,15 @@ fn read_tokens(tokens: &[TokenTree], module: &str, found: &mut Vec<(usize, Found
 /// `mod name { … }`: inside it `super` is here.
 fn read_module(tokens: &[TokenTree], module: &str, found: &mut Vec<(usize, Found)>) -> usize {
     match tokens {
-        [_, TokenTree::Ident(name), TokenTree::Group(body), ..] if body.delimiter() == Delimiter::Brace => {
+        [_, TokenTree::Ident(name), TokenTree::Group(body), ..]
+            if body.delimiter() == Delimiter::Brace =>
+        {
             let inside = format!("{module}::{name}");
-            read_tokens(&body.stream().into_iter().collect::<Vec<_>>(), &inside, found);
+            read_tokens(
+                &body.stream().into_iter().collect::<Vec<_>>(),
+                &inside,
+                found,
+            );
             3
         }
         _ => 1,
@@ -92,8 +112,11 @@ fn read_module(tokens: &[TokenTree], module: &str, found: &mut Vec<(usize, Found
 
 /// `#[name …]` or `#![name …]`; documentation is no text.
 fn read_attribute(tokens: &[TokenTree], module: &str, found: &mut Vec<(usize, Found)>) -> usize {
-    let bang = usize::from(matches!(tokens.get(1), Some(TokenTree::Punct(mark)) if mark.as_char() == '!'));
-    let Some(TokenTree::Group(group)) = tokens.get(1 + bang) else { return 1 };
+    let bang =
+        usize::from(matches!(tokens.get(1), Some(TokenTree::Punct(mark)) if mark.as_char() == '!'));
+    let Some(TokenTree::Group(group)) = tokens.get(1 + bang) else {
+        return 1;
+    };
     let inside: Vec<TokenTree> = group.stream().into_iter().collect();
     if group.delimiter() == Delimiter::Bracket
         && let Some(TokenTree::Ident(name)) = inside.first()
@@ -107,7 +130,12 @@ fn read_attribute(tokens: &[TokenTree], module: &str, found: &mut Vec<(usize, Fo
 }
 
 /// A path from its first name on, after `prefix`; the branches of a `use` are paths of their own.
-fn read_path(tokens: &[TokenTree], prefix: &str, module: &str, found: &mut Vec<(usize, Found)>) -> usize {
+fn read_path(
+    tokens: &[TokenTree],
+    prefix: &str,
+    module: &str,
+    found: &mut Vec<(usize, Found)>,
+) -> usize {
     let mut path = prefix.to_owned();
     let mut at = 0;
     while let Some(TokenTree::Ident(word)) = tokens.get(at) {
@@ -123,13 +151,21 @@ fn read_path(tokens: &[TokenTree], prefix: &str, module: &str, found: &mut Vec<(
         if let Some(TokenTree::Group(branches)) = tokens.get(at)
             && branches.delimiter() == Delimiter::Brace
         {
-            read_branches(&branches.stream().into_iter().collect::<Vec<_>>(), &path, module, found);
+            read_branches(
+                &branches.stream().into_iter().collect::<Vec<_>>(),
+                &path,
+                module,
+                found,
+            );
             return at + 1;
         }
     }
     let here = line(&tokens[0]);
     if matches!(tokens.get(at), Some(TokenTree::Punct(mark)) if mark.as_char() == '!')
-        && matches!(tokens.get(at + 1), Some(TokenTree::Group(_) | TokenTree::Ident(_)))
+        && matches!(
+            tokens.get(at + 1),
+            Some(TokenTree::Group(_) | TokenTree::Ident(_))
+        )
     {
         let name = path.rsplit("::").next().unwrap_or_default();
         found.push((here, Found::Macro(name.to_owned())));
@@ -138,7 +174,12 @@ fn read_path(tokens: &[TokenTree], prefix: &str, module: &str, found: &mut Vec<(
     at.max(1)
 }
 
-fn read_branches(tokens: &[TokenTree], prefix: &str, module: &str, found: &mut Vec<(usize, Found)>) {
+fn read_branches(
+    tokens: &[TokenTree],
+    prefix: &str,
+    module: &str,
+    found: &mut Vec<(usize, Found)>,
+) {
     let mut at = 0;
     while at < tokens.len() {
         at += match &tokens[at] {
@@ -146,7 +187,10 @@ fn read_branches(tokens: &[TokenTree], prefix: &str, module: &str, found: &mut V
             TokenTree::Ident(word) if word == "as" => 2,
             TokenTree::Ident(_) => read_path(&tokens[at..], prefix, module, found),
             TokenTree::Punct(mark) if mark.as_char() == '*' => {
-                found.push((line(&tokens[at]), Found::Path(from_the_root(prefix, module))));
+                found.push((
+                    line(&tokens[at]),
+                    Found::Path(from_the_root(prefix, module)),
+                ));
                 1
             }
             TokenTree::Group(group) => {
@@ -160,9 +204,7 @@ fn read_branches(tokens: &[TokenTree], prefix: &str, module: &str, found: &mut V
 }
 
 fn is_separator(first: Option<&TokenTree>, second: Option<&TokenTree>) -> bool {
-    let colon = |token: Option<&TokenTree>| {
-        matches!(token, Some(TokenTree::Punct(mark)) if mark.as_char() == ':')
-    };
+    let colon = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(mark)) if mark.as_char() == ':');
     colon(first) && colon(second)
 }
 
@@ -197,17 +239,26 @@ fn line(token: &TokenTree) -> usize {
 fn paths_are_written_from_the_root() {
     let read = |text: &str| {
         let source = Source::read("src/a/b.rs", text);
-        let paths = source.found.into_iter().filter_map(|(_, found)| match found {
-            Found::Path(path) if path.contains("::") => Some(path),
-            _ => None,
-        });
+        let paths = source
+            .found
+            .into_iter()
+            .filter_map(|(_, found)| match found {
+                Found::Path(path) if path.contains("::") => Some(path),
+                _ => None,
+            });
         paths.collect::<Vec<_>>()
     };
-    assert_eq!(read("use crate::{x::Y, z::{self, W as V}};"), ["crate::x::Y", "crate::z", "crate::z::W"]);
+    assert_eq!(
+        read("use crate::{x::Y, z::{self, W as V}};"),
+        ["crate::x::Y", "crate::z", "crate::z::W"]
+    );
     assert_eq!(read("use super::c::D;"), ["crate::a::c::D"]);
     assert_eq!(read("use self::c::*;"), ["crate::a::b::c"]);
     assert_eq!(read("mod t { use super::super::E; }"), ["crate::a::E"]);
     assert_eq!(read("fn f() { g!(tokio::spawn(x)) }"), ["tokio::spawn"]);
-    assert_eq!(read("use estatebase::{auth, commands};"), ["crate::auth", "crate::commands"]);
+    assert_eq!(
+        read("use estatebase::{auth, commands};"),
+        ["crate::auth", "crate::commands"]
+    );
     assert_eq!(read("const A: u8 = 1; // b::c\n"), Vec::<String>::new());
 }
