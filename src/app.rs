@@ -136,7 +136,7 @@ impl Application {
             built_in: keys,
             ..VerifierConfig::default()
         })?);
-        let registry = Registry::new(db.clone(), THREADS);
+        let registry = Registry::new(&db, THREADS);
         let relay = wiring
             .redis_url
             .map(|url| Relay::start(url.expose_secret(), &registry))

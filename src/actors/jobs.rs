@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::Arbiter;
@@ -138,6 +139,7 @@ impl Jobs {
             registry: Arc::clone(&self.registry),
             workspace,
             facts,
+            edits: Arc::default(),
         };
         let mut running = start(load, sink, Patience::default());
         let ended = tokio::select! {
@@ -315,6 +317,8 @@ struct LaneSink {
     workspace: WorkspaceId,
     /// Whose job it is, and how large.
     facts: Arc<JobNews>,
+    /// What people had asked of the workspace at the last batch.
+    edits: Arc<AtomicU64>,
 }
 
 impl BatchSink for LaneSink {
@@ -334,8 +338,11 @@ impl BatchSink for LaneSink {
             failed: progress.failed,
             ..JobNews::clone(&self.facts)
         });
+        let edits = handle.commands_of_people();
+        let crowded = self.edits.swap(edits, Ordering::Relaxed) != edits;
         Ok(ImportedBatch {
             seq: u64::try_from(reply.seq).unwrap_or(0),
+            crowded,
         })
     }
 }

@@ -14,14 +14,16 @@ use crate::error::AppError;
 use crate::ids::WorkspaceId;
 use crate::store::Db;
 
+/// Connections of a thread: a lane uses one at a time, and look-ups another.
+const CONNECTIONS: u32 = 8;
 /// Restarts of one workspace within a minute before it is refused.
 const MAX_RESTARTS: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
 /// All workspaces that run in this process.
 pub struct Registry {
-    db: Db,
-    arbiters: Vec<Arbiter>,
+    /// Threads, each with its own connections.
+    arbiters: Vec<(Arbiter, Db)>,
     slots: Mutex<HashMap<WorkspaceId, Arc<Slot>>>,
     relay: OnceLock<Arc<Relay>>,
 }
@@ -36,10 +38,11 @@ struct Slot {
 
 impl Registry {
     /// Workspaces are spread over as many threads as `threads`.
-    pub fn new(db: Db, threads: usize) -> Arc<Registry> {
+    pub fn new(db: &Db, threads: usize) -> Arc<Registry> {
         Arc::new(Registry {
-            db,
-            arbiters: (0..threads.max(1)).map(|_| Arbiter::new()).collect(),
+            arbiters: (0..threads.max(1))
+                .map(|_| (Arbiter::new(), db.sibling(CONNECTIONS)))
+                .collect(),
             slots: Mutex::new(HashMap::new()),
             relay: OnceLock::new(),
         })
@@ -94,22 +97,22 @@ impl Registry {
 
     async fn start_actor(&self, id: WorkspaceId) -> Result<WorkspaceHandle, AppError> {
         let relay = self.relay.get().cloned();
-        WorkspaceHandle::start(self.db.clone(), relay, id, &self.arbiter_of(id)).await
+        let (arbiter, db) = self
+            .home_of(id)
+            .ok_or_else(|| AppError::unavailable("Stopping"))?;
+        WorkspaceHandle::start(db.clone(), relay, id, &arbiter.handle()).await
     }
 
     /// The thread that runs a workspace: always the same while the process lives.
-    fn arbiter_of(&self, id: WorkspaceId) -> actix::ArbiterHandle {
+    fn home_of(&self, id: WorkspaceId) -> Option<&(Arbiter, Db)> {
         let low = u64::try_from(id.uuid().as_u128() & u128::from(u32::MAX)).unwrap_or(0);
         let count = u64::try_from(self.arbiters.len()).unwrap_or(1).max(1);
-        let index = usize::try_from(low % count).unwrap_or(0);
-        self.arbiters
-            .get(index)
-            .map_or_else(Arbiter::current, Arbiter::handle)
+        self.arbiters.get(usize::try_from(low % count).unwrap_or(0))
     }
 
     /// Stops the threads; what is under way in the lanes was answered or is in the log.
     pub fn stop(&self) {
-        for arbiter in &self.arbiters {
+        for (arbiter, _) in &self.arbiters {
             arbiter.stop();
         }
     }

@@ -482,10 +482,11 @@ fn parse_cell(
     typecast: bool,
     context: &ParseContext<'_>,
 ) -> Result<Option<Cell>, super::columns::CellError> {
-    if typecast && raw.get().starts_with('"') {
-        if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
-            return column.parse_text(&text, &TextHints::default());
-        }
+    if typecast
+        && raw.get().starts_with('"')
+        && let Ok(text) = serde_json::from_str::<String>(raw.get())
+    {
+        return column.parse_text(&text, &TextHints::default());
     }
     column.parse_json(raw.get(), context)
 }

@@ -19,8 +19,8 @@ pub fn judge_role(
 ) -> Result<Role, AppError> {
     let (own, old) = both(members, by, target)?;
     let steps_down = by == target && new < old;
-    if !steps_down && !(own.may(Action::ManageMembers) && own.may_grant(old) && own.may_grant(new))
-    {
+    let manages = own.may(Action::ManageMembers) && own.may_grant(old) && own.may_grant(new);
+    if !steps_down && !manages {
         return Err(AppError::forbidden());
     }
     if old == Role::Owner && new != Role::Owner {

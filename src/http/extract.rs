@@ -94,12 +94,12 @@ pub async fn access(
     let state = state(request)?;
     let id: WorkspaceId = path_id(request, "workspace_id")?;
     let handle = state.registry.open(id).await?;
-    if let Some(seq) = min_seq(request.headers())? {
-        if !handle.reach(seq, MIN_SEQ_PATIENCE).await {
-            return Err(AppError::unavailable(
-                "The workspace is not at that position yet",
-            ));
-        }
+    if let Some(seq) = min_seq(request.headers())?
+        && !handle.reach(seq, MIN_SEQ_PATIENCE).await
+    {
+        return Err(AppError::unavailable(
+            "The workspace is not at that position yet",
+        ));
     }
     let snapshot = handle.snapshot();
     let role = snapshot

@@ -122,7 +122,7 @@ async fn page(
         .transpose()?
         .map(|bytes| item_position(&bytes))
         .transpose()?;
-    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
+    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Page).await?;
     let mut items =
         store::items::page(&mut tx, access.snapshot.id, &list, shelf, after, limit + 1).await?;
     let count = match asked.count.as_deref() {

@@ -39,7 +39,7 @@ pub async fn events(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     if asked.after_seq + 1 < snapshot.oldest_seq {
         return Err(AppError::gone("Events that old are no longer kept"));
     }
-    let mut tx = Tx::begin(&state.db, snapshot.id, Purpose::Read).await?;
+    let mut tx = Tx::begin(&state.db, snapshot.id, Purpose::Page).await?;
     let events = store::log::events_after(
         &mut tx,
         snapshot.id,

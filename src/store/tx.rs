@@ -16,6 +16,9 @@ use crate::ids::WorkspaceId;
 pub enum Purpose {
     /// Reads only; ≤ 10 s a statement.
     Read,
+    /// Pages by key: always along the index, whatever the statistics of a list that grew a moment
+    /// ago say.
+    Page,
     /// Changes by entities; ≤ 5 s a statement.
     Write,
     /// The set-based statements of the lane: always by index, whatever the statistics of a table
@@ -37,6 +40,10 @@ impl Tx {
     ) -> Result<Tx, StoreError> {
         let settings = match purpose {
             Purpose::Read => "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000",
+            Purpose::Page => {
+                "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000; SET LOCAL enable_seqscan = off; \
+                 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+            }
             Purpose::Write => {
                 "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000"
             }

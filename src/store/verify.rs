@@ -25,7 +25,7 @@ pub enum Verdict {
 
 /// Checks the whole log of a workspace.
 pub async fn verify_log(db: &Db, workspace: WorkspaceId) -> Result<Verdict, StoreError> {
-    let mut tx = Tx::begin(db, workspace, Purpose::Read).await?;
+    let mut tx = Tx::begin(db, workspace, Purpose::Page).await?;
     let head = head(&mut tx, workspace, false).await?;
     tx.commit().await?;
     let Some(head) = head else {
@@ -33,7 +33,7 @@ pub async fn verify_log(db: &Db, workspace: WorkspaceId) -> Result<Verdict, Stor
     };
     let (mut seq, mut hash) = (0, GENESIS);
     while seq < head.seq {
-        let mut tx = Tx::begin(db, workspace, Purpose::Read).await?;
+        let mut tx = Tx::begin(db, workspace, Purpose::Page).await?;
         let events = events_after(&mut tx, workspace, seq, head.seq, PAGE, true).await?;
         tx.commit().await?;
         if events.is_empty() {
@@ -86,10 +86,10 @@ fn step(seq: i64, previous: &Hash, event: &LoggedEvent) -> Result<Hash, &'static
             .as_slice()
             .try_into()
             .map_err(|_| "a digest is malformed")?;
-        if let (Some(salt), Some(payload)) = (&row.salt, &row.payload) {
-            if row_digest(salt, payload) != known {
-                return Err("a payload was changed");
-            }
+        if let (Some(salt), Some(payload)) = (&row.salt, &row.payload)
+            && row_digest(salt, payload) != known
+        {
+            return Err("a payload was changed");
         }
         digests.push(known);
     }

@@ -42,7 +42,7 @@ pub(super) async fn replay(
     if since.seq + 1 < oldest_seq {
         return Ok(Replay::Reset("too_old"));
     }
-    let mut tx = Tx::begin(db, workspace, Purpose::Read).await?;
+    let mut tx = Tx::begin(db, workspace, Purpose::Page).await?;
     let known = match since.seq {
         0 => Some(GENESIS),
         seq => store::log::hash_at(&mut tx, workspace, seq).await?,

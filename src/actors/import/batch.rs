@@ -102,6 +102,8 @@ impl Encoded {
 pub struct ImportedBatch {
     /// The workspace's sequence number after it.
     pub seq: u64,
+    /// People are editing beside it: smaller batches make them wait for less.
+    pub crowded: bool,
 }
 
 /// Takes batches and commits each as one transaction: rows, event and progress.
@@ -143,7 +145,7 @@ impl Target {
         people: Arc<HashMap<String, UserId>>,
     ) -> Result<Self, Refusal> {
         let mut bindings = plan.bind(columns)?;
-        bindings.sort_by(|a, b| a.column.id.cmp(&b.column.id));
+        bindings.sort_by_key(|a| a.column.id);
         let bound = |id| bindings.iter().any(|binding| binding.column.id == id);
         let rest: Vec<_> = columns
             .iter()
@@ -175,6 +177,8 @@ pub struct Batches {
     target: Target,
     size: BatchSize,
     progress: JobProgress,
+    /// A batch is so much smaller than it might be.
+    way: u64,
     done: bool,
 }
 
@@ -204,8 +208,14 @@ impl Batches {
             target,
             size,
             progress,
+            way: 1,
             done: false,
         })
+    }
+
+    /// Smaller batches from here on, or full ones again.
+    pub fn give_way(&mut self, crowded: bool) {
+        self.way = if crowded { 4 } else { 1 };
     }
 
     /// The next batch; None after the last. Blocking.
@@ -219,7 +229,7 @@ impl Batches {
         let mut errors = Vec::new();
         loop {
             let here = self.rows.checkpoint();
-            if here.record - self.progress.from_record >= self.size.rows
+            if here.record - self.progress.from_record >= (self.size.rows / self.way).max(1)
                 || here.bytes - start >= self.size.bytes
             {
                 break;

@@ -228,13 +228,15 @@ async fn attempt<S: BatchSink>(
         return Ok(None);
     }
     let mut next = parsed(parse(job.open().await?).await)?;
+    let mut crowded = false;
     while let Some(batch) = next.1 {
         if stop.is_cancelled() {
             return Ok(None);
         }
         let last = batch.last.then(|| batch.progress.clone());
+        next.0.give_way(crowded);
         let ahead = parse(next.0);
-        sink.import_batch(batch).await.map_err(judge)?;
+        crowded = sink.import_batch(batch).await.map_err(judge)?.crowded;
         if let Some(progress) = last {
             return Ok(Some(progress));
         }

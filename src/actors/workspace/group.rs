@@ -58,7 +58,7 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
         for job in waiting {
             match group.take(core, job) {
                 Ok(()) => {}
-                Err((job, error)) => refused.push((job, error)),
+                Err(refusal) => refused.push(*refusal),
             }
         }
         // A refusal of a retried operation must not hide the answer that it got the first time.
@@ -314,17 +314,15 @@ impl Group {
     }
 
     /// Judges a job and takes it in, or gives it back with the reason. A panic is a refusal too.
-    fn take(&mut self, core: &Core, job: Job) -> Result<(), (Job, AppError)> {
+    fn take(&mut self, core: &Core, job: Job) -> Result<(), Box<(Job, AppError)>> {
         let judged = catch_unwind(AssertUnwindSafe(|| self.judge(core, &job.request)));
         let verdict = match judged {
             Ok(Ok(verdict)) => verdict,
-            Ok(Err(error)) => return Err((job, error)),
+            Ok(Err(error)) => return Err(Box::new((job, error))),
             Err(_) => {
                 metrics::counter!(telemetry::PANICS, "where" => "command").increment(1);
-                return Err((
-                    job,
-                    AppError::internal(anyhow::anyhow!("a command panicked")),
-                ));
+                let error = AppError::internal(anyhow::anyhow!("a command panicked"));
+                return Err(Box::new((job, error)));
             }
         };
         self.seq += 1;
@@ -709,10 +707,8 @@ pub(super) async fn look(db: &Db, core: &mut Core) -> Done {
         Ok::<_, StoreError>(head)
     };
     let moved = matches!(head.await, Ok(Some(head)) if head.seq != known || head.hash != core.hash);
-    if moved {
-        if let Err(error) = catch_up(db, core, &mut done).await {
-            tracing::warn!(workspace = %core.id, %error, "could not catch up with another node");
-        }
+    if moved && let Err(error) = catch_up(db, core, &mut done).await {
+        tracing::warn!(workspace = %core.id, %error, "could not catch up with another node");
     }
     done
 }
@@ -723,7 +719,7 @@ pub(super) async fn catch_up(db: &Db, core: &mut Core, done: &mut Done) -> Resul
     let mut after = core.seq;
     core.reload(db).await?;
     while after < core.seq {
-        let mut tx = Tx::begin(db, core.id, Purpose::Read).await?;
+        let mut tx = Tx::begin(db, core.id, Purpose::Page).await?;
         let events =
             store::log::events_after(&mut tx, core.id, after, core.seq, PAGE, false).await?;
         tx.commit().await?;

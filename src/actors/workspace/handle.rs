@@ -3,7 +3,7 @@
 //! is answered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr};
@@ -15,6 +15,7 @@ use super::core::{Core, Snapshot};
 use super::{Announce, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::Outbox;
 use crate::actors::relay::Relay;
+use crate::domain::log::Actor as LogActor;
 use crate::domain::roles::Role;
 use crate::error::AppError;
 use crate::ids::{UserId, WorkspaceId};
@@ -46,6 +47,8 @@ pub struct Subscribed {
 pub(super) struct Gate {
     permits: Arc<Semaphore>,
     failed: AtomicBool,
+    /// Commands of people that came in, ever.
+    people: AtomicU64,
 }
 
 impl Gate {
@@ -53,6 +56,7 @@ impl Gate {
         Gate {
             permits: Arc::new(Semaphore::new(PERMITS)),
             failed: AtomicBool::new(false),
+            people: AtomicU64::new(0),
         }
     }
 
@@ -113,6 +117,12 @@ impl WorkspaceHandle {
         matches!(tokio::time::timeout(patience, reached).await, Ok(Ok(_)))
     }
 
+    /// How many commands of people came in since the actor started: whether it grows tells a batch
+    /// of an import that it should be short.
+    pub fn commands_of_people(&self) -> u64 {
+        self.gate.people.load(Ordering::Relaxed)
+    }
+
     /// Whether the actor takes commands.
     pub fn is_open(&self) -> bool {
         self.addr.connected() && !self.gate.permits.is_closed()
@@ -132,6 +142,9 @@ impl WorkspaceHandle {
             .await
             .map_err(|_| AppError::unavailable("The workspace is busy; try again"))?
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))?;
+        if matches!(request.actor, LogActor::User(_)) {
+            self.gate.people.fetch_add(1, Ordering::Relaxed);
+        }
         let (reply, answer) = oneshot::channel();
         let job = Job {
             request,
