@@ -220,7 +220,9 @@ fn from_the_root(path: &str, module: &str) -> String {
             here = vec!["crate"];
             parts.next();
         }
-        Some(&"self") => drop(parts.next()),
+        Some(&"self") => {
+            parts.next();
+        }
         Some(&"super") => {}
         _ => return path.to_owned(),
     }
