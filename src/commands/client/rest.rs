@@ -81,8 +81,6 @@ pub struct EventPage<E> {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Workspace {
-    /// The caller's memberships name it `workspace_id`.
-    #[serde(alias = "workspace_id")]
     pub id: WorkspaceId,
     pub name: String,
 }

@@ -1,3 +1,5 @@
+//! Each rule of the configuration, broken and kept.
+
 use clap::Parser;
 use proptest::prelude::*;
 
