@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check fmt demo load psql reset clean client test-client
+.PHONY: help setup run test check fmt demo bench load chaos psql reset clean client test-client
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 # Outside the clone: a second clone, or a fresh one, finds its dependencies built.
@@ -41,9 +41,17 @@ check: ## The form and the lints alone
 fmt: ## Bring the code into form
 	cargo fmt --all
 
-demo: ## Import real listings into a running server and let fifty editors work on them
+demo: setup $(CLIENT) ## Real listings, fifty editors, a second import, the proof; starts a server if none runs
 	cargo build --release --locked
-	$(RELEASE) demo $(ARGS)
+	scripts/demo.sh $(RELEASE) $(ARGS)
+
+bench: setup ## The figures, as ratios to plain Postgres: make bench ARGS="--only edits"
+	cargo build --release --locked
+	scripts/bench.sh $(RELEASE) $(ARGS)
+
+chaos: setup ## Fifty times kill -9 under load: nothing acknowledged is lost, nothing doubled
+	cargo test --workspace --locked --no-run
+	KILLS=$(or $(KILLS),50) $(DEBUG) with-postgres -- cargo test --locked --test it kills -- --nocapture
 
 load: ## Simulated editors against a running server: make load ARGS="--editors 50"
 	cargo build --release --locked

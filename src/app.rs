@@ -251,11 +251,11 @@ impl Application {
     /// Serves until it is stopped, then lets go of everything.
     pub async fn run(self) -> std::io::Result<()> {
         let served = self.server.await;
-        self.jobs.stop();
+        self.jobs.stop().await;
         if let Some(relay) = &self.relay {
             relay.stop();
         }
-        self.registry.stop();
+        self.registry.stop().await;
         self.db.close().await;
         served
     }
@@ -274,6 +274,8 @@ fn mount(
         .route("/healthz", web::get().to(health::alive))
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics))
+        .route("/problems/{code}", web::get().to(health::problem))
+        .service(web::redirect("/docs", "/docs/"))
         .route("/api/v1/ws", web::get().to(ws::upgrade))
         .configure(routes::configure)
         .service(openapi::page());

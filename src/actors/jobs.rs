@@ -30,6 +30,8 @@ use crate::store::{self, Db, Purpose, StoreError, Tx};
 const AT_ONCE: usize = 2;
 const LEASE: Duration = Duration::from_secs(15);
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long a running import may take to end behind its batch.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_secs(1);
 
 /// The runner of this process.
@@ -76,8 +78,12 @@ impl Jobs {
     }
 
     /// Claims nothing more; running imports stop behind their current batch.
-    pub fn stop(&self) {
+    pub async fn stop(&self) {
         self.stop.cancel();
+        let all = u32::try_from(AT_ONCE).unwrap_or(u32::MAX);
+        let ended = self.room.acquire_many(all);
+        // What is not done in time goes on from its checkpoint, here or elsewhere.
+        let _ = tokio::time::timeout(STOP_WITHIN, ended).await;
         self.arbiter.stop();
     }
 

@@ -110,8 +110,15 @@ impl Registry {
         self.arbiters.get(usize::try_from(low % count).unwrap_or(0))
     }
 
-    /// Stops the threads; what is under way in the lanes was answered or is in the log.
-    pub fn stop(&self) {
+    /// Ends every lane once it has answered what is under way, then the threads.
+    pub async fn stop(&self) {
+        let running: Vec<WorkspaceHandle> = self
+            .slots
+            .lock()
+            .values()
+            .filter_map(|slot| slot.current.lock().clone())
+            .collect();
+        futures::future::join_all(running.iter().map(WorkspaceHandle::close)).await;
         for (arbiter, _) in &self.arbiters {
             arbiter.stop();
         }

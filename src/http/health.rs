@@ -8,8 +8,8 @@ use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
 
 use super::bearer::bearer;
-use super::extract::state;
-use crate::error::AppError;
+use super::extract::{path_text, state};
+use crate::error::{AppError, ErrorCode};
 
 /// The process runs.
 pub async fn alive() -> HttpResponse {
@@ -31,6 +31,24 @@ pub async fn ready(request: HttpRequest) -> Result<HttpResponse, AppError> {
         "the database"
     };
     Err(AppError::unavailable(format!("Waiting for {missing}")))
+}
+
+/// What a problem document's `type` leads to: the code, in words.
+pub async fn problem(request: HttpRequest) -> Result<HttpResponse, AppError> {
+    let name = path_text(&request, "code")?;
+    let known = ErrorCode::ALL.iter().filter(|code| code.name() == name);
+    let meanings: Vec<serde_json::Value> = known
+        .map(|code| {
+            serde_json::json!({
+                "code": code.name(), "status": code.status(), "title": code.title(),
+                "retryable": code.retryable(),
+            })
+        })
+        .collect();
+    if meanings.is_empty() {
+        return Err(AppError::not_found());
+    }
+    Ok(HttpResponse::Ok().json(serde_json::json!({"data": meanings})))
 }
 
 /// The figures, for loopback or with the token; to all others there is nothing here.

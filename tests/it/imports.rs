@@ -96,7 +96,11 @@ async fn a_clean_file_is_imported_and_any_other_leaves_nothing_behind() {
             assert_eq!(Some(stored), expect["data_rows"].as_i64(), "{name}: {job}");
             imported += 1;
         } else {
-            assert!(!(plain && expect["outcome"] == "clean"), "{name}: {}", answer.text);
+            assert!(
+                !(plain && expect["outcome"] == "clean"),
+                "{name}: {}",
+                answer.text
+            );
             assert!(answer.status.is_client_error(), "{name}: {}", answer.text);
             assert!(
                 answer.body["errors"][0]["code"].is_string(),

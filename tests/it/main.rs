@@ -9,6 +9,7 @@ mod errors;
 mod idempotency;
 mod identity;
 mod imports;
+mod jobs;
 mod kills;
 mod lifecycle;
 mod live;

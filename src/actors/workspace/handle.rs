@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
-use super::{Announce, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
+use super::{Announce, Close, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::Outbox;
 use crate::actors::relay::Relay;
 use crate::domain::log::Actor as LogActor;
@@ -23,6 +23,8 @@ use crate::store::Db;
 
 /// Commands that may be under way in one workspace.
 pub(super) const PERMITS: usize = 4_096;
+/// How long a lane may take to end when the server stops.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a command waits for a permit before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -179,6 +181,17 @@ impl WorkspaceHandle {
             })
             .await
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))
+    }
+
+    /// Lets nothing more in, and waits until what is under way is answered.
+    pub(in crate::actors) async fn close(&self) {
+        self.gate.close();
+        #[expect(clippy::disallowed_methods, reason = "once, at the end")]
+        self.addr.do_send(Close);
+        let give_up = tokio::time::Instant::now() + CLOSE_WITHIN;
+        while self.addr.connected() && tokio::time::Instant::now() < give_up {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Another node wrote, up to `seq`.

@@ -68,6 +68,7 @@ pub(super) struct Workspace {
     /// Another node may have written: read the log when the lane is free.
     look: bool,
     looked_at: Instant,
+    closing: bool,
     relay: Option<Arc<Relay>>,
     told: news::Throttle,
     snapshot: watch::Sender<Arc<Snapshot>>,
@@ -107,6 +108,10 @@ struct Look;
 
 #[derive(Message)]
 #[rtype(result = "()")]
+struct Close;
+
+#[derive(Message)]
+#[rtype(result = "()")]
 struct Unsubscribe {
     session: Uuid,
 }
@@ -129,12 +134,20 @@ impl Workspace {
             bulk_was_last: false,
             look: false,
             looked_at: Instant::now(),
+            closing: false,
             relay,
             told: news::Throttle::default(),
             snapshot,
             subscribers: HashMap::new(),
             gate,
             idle_since: Instant::now(),
+        }
+    }
+
+    /// The server stops: so does the lane, once it has nothing left to answer.
+    fn stop_if_done(&mut self, ctx: &mut Context<Self>) {
+        if self.closing && self.core.is_some() && self.queue.is_empty() && self.bulk.is_empty() {
+            ctx.stop();
         }
     }
 
@@ -166,6 +179,7 @@ impl Workspace {
                 actor.core = Some(core);
                 actor.finish(done);
                 actor.pump(ctx);
+                actor.stop_if_done(ctx);
             }
             Err(_) => {
                 // What the group did is unknown and its state is gone: its callers learn that
@@ -269,7 +283,7 @@ impl Workspace {
         self.subscribers
             .retain(|_, subscriber| !subscriber.outbox.is_closed());
         self.beat();
-        if self.looked_at.elapsed() >= TICK {
+        if !self.closing && self.looked_at.elapsed() >= TICK {
             self.look = true;
             self.pump(ctx);
         }
@@ -381,6 +395,15 @@ impl Handler<Announce> for Workspace {
                 subscriber.outbox.push(Outgoing::Frame(frame.clone()));
             }
         }
+    }
+}
+
+impl Handler<Close> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
+        self.closing = true;
+        self.stop_if_done(ctx);
     }
 }
 

@@ -1,6 +1,4 @@
-//! Jobs in Postgres: claimed once, advanced by compare-and-set, walled off by tenant. Needs a
-//! migrated database at `TEST_DATABASE_URL`, signed in as a member of `estatebase_app`, and the
-//! owner's at `TEST_DATABASE_OWNER_URL`.
+//! Jobs in Postgres: claimed once, advanced by compare-and-set, walled off by tenant.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,32 +7,25 @@ use estatebase::ids::{JobId, UserId, WorkspaceId};
 use estatebase::store::jobs::{self, JobProgress, NewJob, RowError};
 use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
+
+use crate::support::db::TestDb;
 
 const LEASE: Duration = Duration::from_secs(30);
 
-/// Connections of the app and of the owner. The queue is one for all tenants, so these tests run one
-/// at a time: the lock is held as long as its connection.
-async fn pools() -> (PgPool, PgPool, PgConnection) {
-    let connect = async |name: &str| {
-        let url = std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+/// Connections of the app and of the owner.
+async fn pools() -> (PgPool, PgPool, TestDb) {
+    let db = TestDb::new().await;
+    let connect = async |url: String| {
         PgPoolOptions::new()
             .max_connections(8)
             .connect(&url)
             .await
             .unwrap()
     };
-    let (app, owner) = (
-        connect("TEST_DATABASE_URL").await,
-        connect("TEST_DATABASE_OWNER_URL").await,
-    );
-    let mut turn = owner.acquire().await.unwrap().detach();
-    sqlx::query("SELECT pg_advisory_lock(1)")
-        .execute(&mut turn)
-        .await
-        .unwrap();
-    (app, owner, turn)
+    let (app, owner) = (connect(db.app_url()).await, connect(db.owner_url()).await);
+    (app, owner, db)
 }
 
 async fn workspace(owner: &PgPool) -> WorkspaceId {
@@ -92,7 +83,6 @@ async fn claim(app: &PgPool, owner: &str) -> Vec<(WorkspaceId, JobId)> {
 }
 
 #[tokio::test]
-#[ignore = "needs TEST_DATABASE_URL and TEST_DATABASE_OWNER_URL"]
 async fn a_job_runs_from_the_queue_to_its_end() {
     let (app, owner, _turn) = pools().await;
     let (mine, other) = (workspace(&owner).await, workspace(&owner).await);
@@ -233,7 +223,6 @@ async fn a_job_runs_from_the_queue_to_its_end() {
 }
 
 #[tokio::test]
-#[ignore = "needs TEST_DATABASE_URL and TEST_DATABASE_OWNER_URL"]
 async fn a_dead_workers_job_is_taken_over_and_its_late_batch_is_stale() {
     let (app, owner, _turn) = pools().await;
     let mine = workspace(&owner).await;
@@ -292,7 +281,6 @@ async fn a_dead_workers_job_is_taken_over_and_its_late_batch_is_stale() {
 }
 
 #[tokio::test]
-#[ignore = "needs TEST_DATABASE_URL and TEST_DATABASE_OWNER_URL"]
 async fn the_app_may_not_forget_who_it_asks_for() {
     let (app, owner, _turn) = pools().await;
     let mine = workspace(&owner).await;
