@@ -8,6 +8,7 @@ mod date;
 pub(super) mod json;
 mod kind;
 mod number;
+mod operand;
 mod options;
 mod phone;
 mod place;
@@ -22,6 +23,7 @@ use std::collections::HashMap;
 
 pub use date::DateOrder;
 pub use kind::ColumnType;
+pub use operand::parse_needle;
 pub use options::{Choice, Choices, MAX_CHOICES, Options, Pattern};
 pub use stored::read_stored;
 pub use wire::{Stamps, write_wire, write_wire_stamped};
