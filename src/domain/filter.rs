@@ -248,23 +248,12 @@ impl Op {
             Op::Equal | Op::Empty => true,
             Op::In => !place,
             Op::Order(_) => !place && !is_set(ty) && ty != ColumnType::Checkbox,
-            Op::Contains | Op::StartsWith => is_text(ty) || ty == ColumnType::Address,
+            Op::Contains | Op::StartsWith => ty.is_text() || ty == ColumnType::Address,
             Op::HasAny | Op::HasAll => is_set(ty),
         }
     }
 }
 
-/// Whether cells hold a plain text.
-fn is_text(ty: ColumnType) -> bool {
-    matches!(
-        ty,
-        ColumnType::Text
-            | ColumnType::LongText
-            | ColumnType::Email
-            | ColumnType::Phone
-            | ColumnType::Url
-    )
-}
 
 /// Whether cells hold several of something.
 fn is_set(ty: ColumnType) -> bool {

@@ -10,6 +10,7 @@ pub mod health;
 pub mod identity;
 mod invites;
 mod items;
+mod items_query;
 mod lists;
 pub mod limits;
 mod log;

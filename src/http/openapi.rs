@@ -13,7 +13,7 @@ use utoipa::openapi::{
 };
 
 use super::routes::{BASE, Needs, Route, table};
-use super::{invites, items, lists, me, members, workspaces};
+use super::{invites, items, items_query, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::{ErrorCode, FieldError};
 use crate::wire::lists::{ColumnOut, ListOut};
@@ -187,6 +187,7 @@ fn components() -> utoipa::openapi::Components {
         .schema_from::<items::PatchesIn>()
         .schema_from::<items::ItemPatchIn>()
         .schema_from::<items::IdsIn>()
+        .schema_from::<items_query::ItemsQueryIn>()
         .schema_from::<ItemOut>()
         .schema_from::<ItemsPage>()
         .schema_from::<HistoryPage>()
