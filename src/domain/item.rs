@@ -1,12 +1,13 @@
 //! An item: a row of a list, and how it looks on the wire. Pure; who may change it and how is
 //! `edit`'s.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::cell::Values;
-use super::columns::{Stamps, write_wire_stamped};
+use super::cell::{Cell, Values};
+use super::columns::{Column, Stamps, write_wire_stamped};
 use super::schema::List;
 use crate::ids::{ItemId, ListId, UserId};
 
@@ -55,6 +56,17 @@ impl Item {
         let mut out = String::with_capacity(512);
         self.write_wire(list, &mut out);
         out
+    }
+
+    /// What stands in a column of this item, its own times and people too; `None` when empty.
+    pub fn cell(&self, column: &Column) -> Option<Cow<'_, Cell>> {
+        if column.ty.is_stored() {
+            self.values
+                .get(&column.id)
+                .and_then(|cell| column.shown(cell))
+        } else {
+            self.stamps().cell(column.ty).map(Cow::Owned)
+        }
     }
 
     fn stamps(&self) -> Stamps {

@@ -1,4 +1,5 @@
-//! Items: pages, single ones, batches, the trash, and an item's history.
+//! Items: single ones, batches, the trash, and an item's history. Pages of living items are
+//! `items_query`'s.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::domain::item::{Item, time};
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
 use crate::error::AppError;
-use crate::ids::{ItemId, ListId, WorkspaceId};
+use crate::ids::ItemId;
 use crate::store::items::Shelf;
 use crate::store::{self, Purpose, Tx};
 use crate::wire::frames::{NewItemIn, PatchIn};
@@ -71,7 +72,7 @@ struct WriteQuery {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PageQuery {
+struct TrashQuery {
     limit: Option<i64>,
     cursor: Option<String>,
     columns: Option<String>,
@@ -79,7 +80,7 @@ struct PageQuery {
 }
 
 /// The list of the path at the door of its workspace.
-async fn at_list(
+pub(super) async fn at_list(
     request: &HttpRequest,
     caller: &Caller,
     action: Action,
@@ -92,29 +93,17 @@ async fn at_list(
     Ok((access, list))
 }
 
-pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    page(&request, &caller, Shelf::Living).await
-}
-
-/// The items in the trash.
+/// The items in the trash, by id.
 pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    page(&request, &caller, Shelf::Trash).await
-}
-
-async fn page(
-    request: &HttpRequest,
-    caller: &Caller,
-    shelf: Shelf,
-) -> Result<HttpResponse, AppError> {
-    let asked: PageQuery = query(request)?;
-    let (access, list) = at_list(request, caller, Action::Read).await?;
-    let state = state(request)?;
+    let asked: TrashQuery = query(&request)?;
+    let (access, list) = at_list(&request, &caller, Action::Read).await?;
+    let state = state(&request)?;
     let shown = match &asked.columns {
         None => Arc::clone(&list),
-        Some(keys) => Arc::new(only(&list, keys)?),
+        Some(keys) => Arc::new(only(&list, keys.split(',').map(str::trim))?),
     };
     let limit = page_size(asked.limit)?;
-    let question = question(access.snapshot.id, list.id, shelf);
+    let question = format!("trash {} {}", access.snapshot.id, list.id);
     let after = asked
         .cursor
         .as_deref()
@@ -123,14 +112,19 @@ async fn page(
         .map(|bytes| item_position(&bytes))
         .transpose()?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Page).await?;
-    let mut items =
-        store::items::page(&mut tx, access.snapshot.id, &list, shelf, after, limit + 1).await?;
-    let count = match asked.count.as_deref() {
-        None => None,
-        Some("exact" | "estimated") => {
-            Some(store::items::count(&mut tx, access.snapshot.id, list.id).await?)
-        }
-        Some(_) => return Err(AppError::malformed("count: exact or estimated")),
+    let mut items = store::items::page(
+        &mut tx,
+        access.snapshot.id,
+        &list,
+        Shelf::Trash,
+        after,
+        limit + 1,
+    )
+    .await?;
+    let count = if counted(asked.count.as_deref())? {
+        Some(store::items::count(&mut tx, access.snapshot.id, list.id, Shelf::Trash).await?)
+    } else {
+        None
     };
     tx.commit().await?;
     let more = i64::try_from(items.len()).unwrap_or(i64::MAX) > limit;
@@ -147,8 +141,13 @@ async fn page(
     ))
 }
 
-fn question(workspace: WorkspaceId, list: ListId, shelf: Shelf) -> String {
-    format!("items {workspace} {list} {shelf:?}")
+/// Whether items are to be counted. Both ways count exactly as yet.
+pub(super) fn counted(asked: Option<&str>) -> Result<bool, AppError> {
+    match asked {
+        None => Ok(false),
+        Some("exact" | "estimated") => Ok(true),
+        Some(_) => Err(AppError::malformed("count: exact or estimated")),
+    }
 }
 
 fn item_position(bytes: &[u8]) -> Result<ItemId, AppError> {
@@ -158,16 +157,11 @@ fn item_position(bytes: &[u8]) -> Result<ItemId, AppError> {
 }
 
 /// The list with these columns alone.
-fn only(list: &List, keys: &str) -> Result<List, AppError> {
+pub(super) fn only<'k>(list: &List, keys: impl Iterator<Item = &'k str>) -> Result<List, AppError> {
     let columns = keys
-        .split(',')
         .map(|key| {
-            list.columns.by_key(key.trim()).cloned().ok_or_else(|| {
-                AppError::field(
-                    "/columns",
-                    "unknown_column",
-                    format!("no column {:?}", key.trim()),
-                )
+            list.columns.by_key(key).cloned().ok_or_else(|| {
+                AppError::field("/columns", "unknown_column", format!("no column {key:?}"))
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -177,7 +171,12 @@ fn only(list: &List, keys: &str) -> Result<List, AppError> {
     })
 }
 
-fn page_body(list: &List, items: &[Item], next: Option<&str>, count: Option<i64>) -> String {
+pub(super) fn page_body(
+    list: &List,
+    items: &[Item],
+    next: Option<&str>,
+    count: Option<i64>,
+) -> String {
     let mut out = String::with_capacity(items.len().saturating_mul(640).saturating_add(64));
     out.push_str(r#"{"data":["#);
     for (index, item) in items.iter().enumerate() {

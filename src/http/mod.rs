@@ -11,6 +11,7 @@ pub mod identity;
 mod imports;
 mod invites;
 mod items;
+mod items_query;
 mod jobs;
 pub mod limits;
 mod lists;

@@ -15,7 +15,7 @@ use utoipa::openapi::{
 
 use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
-use super::{invites, items, lists, me, members, workspaces};
+use super::{invites, items, items_query, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::{ErrorCode, FieldError};
 use crate::wire::lists::{ColumnOut, ListOut};
@@ -206,6 +206,7 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<items::PatchesIn>(&mut schemas);
     with_parts::<items::ItemPatchIn>(&mut schemas);
     with_parts::<items::IdsIn>(&mut schemas);
+    with_parts::<items_query::ItemsQueryIn>(&mut schemas);
     with_parts::<ItemOut>(&mut schemas);
     with_parts::<ItemsPage>(&mut schemas);
     with_parts::<HistoryPage>(&mut schemas);

@@ -11,7 +11,7 @@ use crate::domain::item::{Item, Place};
 use crate::domain::schema::List;
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 
-const COLUMNS: &str = r#"id, version, seq, "values"::text AS stored, created_at, created_by, updated_at, updated_by, deleted_at"#;
+pub(super) const COLUMNS: &str = r#"id, version, seq, "values"::text AS stored, created_at, created_by, updated_at, updated_by, deleted_at"#;
 
 /// The items of that list with those ids, in no order; trashed ones too.
 pub async fn find(
@@ -69,14 +69,20 @@ pub async fn page(
     rows.iter().map(|row| item(list, row)).collect()
 }
 
-/// How many living items the list has.
-pub async fn count(tx: &mut Tx, workspace: WorkspaceId, list: ListId) -> Result<i64, StoreError> {
+/// How many items stand on a shelf of the list.
+pub async fn count(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    list: ListId,
+    shelf: Shelf,
+) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar(
         "SELECT count(*) FROM estatebase.items
-         WHERE workspace_id = $1 AND list_id = $2 AND deleted_at IS NULL",
+         WHERE workspace_id = $1 AND list_id = $2 AND (deleted_at IS NOT NULL) = $3",
     )
     .bind(workspace.uuid())
     .bind(list.uuid())
+    .bind(shelf == Shelf::Trash)
     .fetch_one(tx.conn())
     .await?)
 }

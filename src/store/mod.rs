@@ -7,6 +7,7 @@ mod error;
 pub mod identity;
 pub mod invites;
 pub mod items;
+pub mod items_query;
 pub mod jobs;
 pub mod log;
 pub mod members;

@@ -147,6 +147,18 @@ impl ColumnType {
         )
     }
 
+    /// Whether cells hold a plain text.
+    pub fn is_text(self) -> bool {
+        matches!(
+            self,
+            ColumnType::Text
+                | ColumnType::LongText
+                | ColumnType::Email
+                | ColumnType::Phone
+                | ColumnType::Url
+        )
+    }
+
     /// Whether cells hold choices.
     pub fn is_select(self) -> bool {
         matches!(self, ColumnType::SingleSelect | ColumnType::MultiSelect)

@@ -82,7 +82,10 @@ impl Column {
             (ty, Token::Number(raw)) if ty.is_number() => number::read(raw).ok().map(Cell::Number),
             (ColumnType::Checkbox, Token::Bool(bool)) => Some(Cell::Bool(bool)),
             (ColumnType::Date, Token::Text(text)) => date::iso_date(&text).map(Cell::Date),
-            (ColumnType::DateTime, Token::Text(text)) => DateTime::parse_from_rfc3339(&text)
+            (
+                ColumnType::DateTime | ColumnType::CreatedAt | ColumnType::UpdatedAt,
+                Token::Text(text),
+            ) => DateTime::parse_from_rfc3339(&text)
                 .ok()
                 .map(|time| Cell::DateTime(time.to_utc())),
             (ColumnType::SingleSelect, Token::Text(text)) => {
@@ -103,7 +106,10 @@ impl Column {
             (ColumnType::Location, Token::Object(raw)) => {
                 place::read_location(raw).map(Cell::Location)
             }
-            (ColumnType::User, Token::Array(raw)) => {
+            (
+                ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy,
+                Token::Array(raw),
+            ) => {
                 let mut users = Vec::new();
                 json::each_text(raw, |text| {
                     users.extend(user::read(text));

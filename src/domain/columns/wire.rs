@@ -1,10 +1,12 @@
 //! An item's cells as clients see them: keyed by column key, in column order, choices by name.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 
 use super::json;
 use super::{Column, ColumnSet, ColumnType};
-use crate::domain::cell::{Cell, Values};
+use crate::domain::cell::{Cell, ChoiceId, Values};
 use crate::ids::UserId;
 
 /// Who made and last changed an item, and when: the source of the columns that are not stored.
@@ -85,6 +87,20 @@ impl Column {
                 users => json::write_array(users, out, |user, out| json::write_user(*user, out)),
             },
             other => other.write_stored(out),
+        }
+    }
+
+    /// The cell as people see it, without choices that the column no longer has; `None` when
+    /// nothing is left. What is not shown counts as empty in filters and sorts too.
+    pub fn shown<'a>(&self, cell: &'a Cell) -> Option<Cow<'a, Cell>> {
+        let known = |id: &ChoiceId| self.options.choices.by_id(*id).is_some();
+        match cell {
+            Cell::Choice(id) => known(id).then_some(Cow::Borrowed(cell)),
+            Cell::Choices(ids) if !ids.iter().all(known) => {
+                let left: Vec<_> = ids.iter().copied().filter(known).collect();
+                (!left.is_empty()).then_some(Cow::Owned(Cell::Choices(left)))
+            }
+            _ => Some(Cow::Borrowed(cell)),
         }
     }
 

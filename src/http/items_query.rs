@@ -1,0 +1,267 @@
+//! Pages of items by filter and sort: the same question as a GET's parameters and as a POST's body,
+//! for filters that are too long for an address.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use super::cursor::{self, page_size};
+use super::extract::{Body, Caller, query, state};
+use super::items::{at_list, counted, only, page_body};
+use super::problem::json_at;
+use crate::domain::filter::Filter;
+use crate::domain::roles::Action;
+use crate::domain::schema::List;
+use crate::domain::sort::{Position, Sort};
+use crate::error::{AppError, FieldError};
+use crate::ids::{UserId, WorkspaceId};
+use crate::store::{self, Purpose, Tx};
+
+/// Which items, in which order, and what of them.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemsQueryIn {
+    /// `{"and":[…]}`, `{"or":[…]}`, `{"not":…}` or `{"column","op","value"}`
+    #[schema(value_type = Option<Object>)]
+    filter: Option<Box<RawValue>>,
+    /// A column's key, with `-` in front for descending.
+    #[schema(value_type = Option<String>)]
+    sort: Option<Keys>,
+    /// `City,ListPrice`, or an array of keys.
+    #[schema(value_type = Option<String>)]
+    columns: Option<Keys>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+    /// `exact` or `estimated`
+    count: Option<String>,
+    #[schema(ignore)]
+    q: Option<IgnoredAny>,
+    #[schema(ignore)]
+    expand: Option<IgnoredAny>,
+    #[schema(ignore)]
+    at: Option<IgnoredAny>,
+    #[schema(ignore)]
+    as_of: Option<IgnoredAny>,
+}
+
+/// The same in an address.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parameters {
+    filter: Option<String>,
+    sort: Option<String>,
+    columns: Option<String>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+    count: Option<String>,
+    q: Option<String>,
+    expand: Option<String>,
+    at: Option<String>,
+    as_of: Option<String>,
+}
+
+/// Keys of columns: separated by commas, or an array.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "keys of columns: a text or an array of texts")]
+enum Keys {
+    Line(String),
+    Each(Vec<String>),
+}
+
+impl Keys {
+    /// The keys; none of an empty text.
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let (line, each) = match self {
+            Keys::Line(line) => (Some(line.as_str()), [].as_slice()),
+            Keys::Each(each) => (None, each.as_slice()),
+        };
+        let line = line.filter(|line| !line.trim().is_empty());
+        line.into_iter()
+            .flat_map(|line| line.split(','))
+            .chain(each.iter().map(String::as_str))
+            .map(str::trim)
+    }
+}
+
+/// What is asked for, however it was sent.
+struct Asked {
+    filter: Option<Box<RawValue>>,
+    sort: Option<Keys>,
+    columns: Option<Keys>,
+    limit: Option<i64>,
+    cursor: Option<String>,
+    count: Option<String>,
+    /// Parts of the contract that were sent and are not built yet.
+    unbuilt: Vec<&'static str>,
+}
+
+impl From<ItemsQueryIn> for Asked {
+    fn from(sent: ItemsQueryIn) -> Asked {
+        Asked {
+            filter: sent.filter,
+            sort: sent.sort,
+            columns: sent.columns,
+            limit: sent.limit,
+            cursor: sent.cursor,
+            count: sent.count,
+            unbuilt: present([
+                ("/q", sent.q.is_some()),
+                ("/expand", sent.expand.is_some()),
+                ("/at", sent.at.is_some()),
+                ("/as_of", sent.as_of.is_some()),
+            ]),
+        }
+    }
+}
+
+impl TryFrom<Parameters> for Asked {
+    type Error = AppError;
+
+    fn try_from(sent: Parameters) -> Result<Asked, AppError> {
+        let filter = sent.filter.map(RawValue::from_string).transpose();
+        Ok(Asked {
+            filter: filter
+                .map_err(|error| AppError::malformed(format!("filter: not JSON: {error}")))?
+                .filter(|filter| filter.get() != "null"),
+            sort: sent.sort.map(Keys::Line),
+            columns: sent.columns.map(Keys::Line),
+            limit: sent.limit,
+            cursor: sent.cursor,
+            count: sent.count,
+            unbuilt: present([
+                ("/q", sent.q.is_some()),
+                ("/expand", sent.expand.is_some()),
+                ("/at", sent.at.is_some()),
+                ("/as_of", sent.as_of.is_some()),
+            ]),
+        })
+    }
+}
+
+fn present(sent: [(&'static str, bool); 4]) -> Vec<&'static str> {
+    sent.into_iter()
+        .filter_map(|(path, sent)| sent.then_some(path))
+        .collect()
+}
+
+/// `GET …/items`
+pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let asked: Parameters = query(&request)?;
+    answer(&request, &caller, asked.try_into()?).await
+}
+
+/// `POST …/items/query`
+pub async fn post(
+    request: HttpRequest,
+    caller: Caller,
+    body: Body<ItemsQueryIn>,
+) -> Result<HttpResponse, AppError> {
+    answer(&request, &caller, body.value.into()).await
+}
+
+async fn answer(
+    request: &HttpRequest,
+    caller: &Caller,
+    asked: Asked,
+) -> Result<HttpResponse, AppError> {
+    let (access, list) = at_list(request, caller, Action::Read).await?;
+    let state = state(request)?;
+    let workspace = access.snapshot.id;
+    let Question { filter, sort } = Question::read(&asked, &list, caller.0.user)?;
+    let shown = match &asked.columns {
+        None => Arc::clone(&list),
+        Some(keys) => Arc::new(only(&list, keys.iter())?),
+    };
+    let limit = page_size(asked.limit)?;
+    let counted = counted(asked.count.as_deref())?;
+    let question = sealed_for(workspace, &list, filter.as_ref(), &sort);
+    let after = match &asked.cursor {
+        None => None,
+        Some(text) => {
+            let bytes = cursor::open(&state.settings, &question, text)?;
+            Some(position(&sort, &list, &bytes)?)
+        }
+    };
+    let mut tx = Tx::begin(&state.db, workspace, Purpose::Read).await?;
+    let mut items = store::items_query::page(
+        &mut tx,
+        workspace,
+        &list,
+        filter.as_ref(),
+        &sort,
+        after.as_ref(),
+        limit + 1,
+    )
+    .await?;
+    let count = if counted {
+        Some(store::items_query::count(&mut tx, workspace, &list, filter.as_ref()).await?)
+    } else {
+        None
+    };
+    tx.commit().await?;
+    let more = i64::try_from(items.len()).unwrap_or(i64::MAX) > limit;
+    if more {
+        items.pop();
+    }
+    let next = items.last().filter(|_| more).map(|last| {
+        let position = sort.position(&list.columns, last);
+        cursor::seal(&state.settings, &question, &sort.write_position(&position))
+    });
+    Ok(json_at(
+        access.snapshot.seq,
+        page_body(&shown, &items, next.as_deref(), count),
+    ))
+}
+
+/// The part of a request that decides which items come in which order.
+struct Question {
+    filter: Option<Filter>,
+    sort: Sort,
+}
+
+impl Question {
+    /// Refuses with all broken rules at once.
+    fn read(asked: &Asked, list: &List, me: UserId) -> Result<Question, AppError> {
+        let mut errors: Vec<FieldError> =
+            asked.unbuilt.iter().map(|path| not_built(path)).collect();
+        let filter = asked.filter.as_ref().and_then(|json| {
+            Filter::parse(json.get(), &list.columns, me)
+                .map_err(|wrong| errors.extend(wrong))
+                .ok()
+        });
+        let keys = asked.sort.iter().flat_map(Keys::iter);
+        let sort = Sort::parse(keys, &list.columns)
+            .map_err(|wrong| errors.push(wrong))
+            .ok();
+        if errors.is_empty() {
+            Ok(Question {
+                filter,
+                sort: sort.unwrap_or_default(),
+            })
+        } else {
+            Err(AppError::fields(errors))
+        }
+    }
+}
+
+fn not_built(path: &str) -> FieldError {
+    FieldError {
+        path: path.to_owned(),
+        code: "not_built".into(),
+        message: "this is not built yet".to_owned(),
+    }
+}
+
+/// What a cursor is good for. A filter's form holds no spaces or spellings of the request, and the
+/// caller's id where it says `me`.
+fn sealed_for(workspace: WorkspaceId, list: &List, filter: Option<&Filter>, sort: &Sort) -> String {
+    format!("items {workspace} {} {filter:?} {sort:?}", list.id)
+}
+
+fn position(sort: &Sort, list: &List, bytes: &[u8]) -> Result<Position, AppError> {
+    sort.read_position(&list.columns, bytes)
+        .ok_or_else(|| AppError::malformed("This cursor's place is gone; begin again"))
+}
