@@ -185,7 +185,10 @@ async fn answer(
             Some(position(&sort, &list, &bytes)?)
         }
     };
-    let mut tx = Tx::begin(&state.db, workspace, Purpose::Read).await?;
+    // A plain page follows the key's index; a filter or a sort is the planner's to answer.
+    let plain = filter.is_none() && sort.by.is_none() && !counted;
+    let purpose = if plain { Purpose::Page } else { Purpose::Read };
+    let mut tx = Tx::begin(&state.db, workspace, purpose).await?;
     let mut items = store::items_query::page(
         &mut tx,
         workspace,
