@@ -17,3 +17,14 @@ done
 field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\).*/\1/p" "$folder/postgres.json"; }
 database="postgres://postgres:$(field superuser_password)@127.0.0.1:$(field port)/estatebase"
 DATABASE_OWNER_URL=$database "$program" bench --url "$url" --server-pid $server "$@"
+kill -INT $server && wait $server || true
+began=$(date +%s%N)
+"$program" serve --data-dir "$folder" --port "${url##*:}" --rate-limit off --log warn >"$folder/said" &
+server=$!
+until curl -fsS "$url/readyz" >/dev/null 2>&1; do
+    kill -0 $server || exit 1
+    sleep 0.01
+done
+took=$((($(date +%s%N) - began) / 1000000))
+[ $took -le 2000 ] && verdict=PASS || verdict=MISS
+echo "$verdict  start after a clean stop to the first answered request: $((took / 1000)).$(printf %03d $((took % 1000))) s (must be ≤ 2 s)"

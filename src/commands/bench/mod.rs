@@ -10,7 +10,6 @@ pub mod imports;
 pub mod memory;
 pub mod pages;
 pub mod pgbench;
-pub mod start;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::db::TestDb;
+use super::proxy::Proxy;
 
 /// A running server. Dropped, it stops and its database goes.
 pub(crate) struct TestApp {
@@ -43,6 +44,14 @@ impl TestApp {
         let db = Arc::new(TestDb::new().await);
         let url = db.app_url();
         TestApp::wired(db, Arc::new(tempfile::tempdir().unwrap()), url, true)
+    }
+
+    /// With a proxy between the server and its database.
+    pub(crate) async fn behind_a_proxy() -> (TestApp, Proxy) {
+        let db = Arc::new(TestDb::new().await);
+        let (proxy, url) = Proxy::before(&db.app_url()).await;
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        (TestApp::wired(db, folder, url, false), proxy)
     }
 
     fn wired(
