@@ -97,6 +97,22 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
     Ok(served?)
 }
 
+/// What must be done now and then for as long as the server runs.
+async fn keep_up(state: web::Data<AppState>) {
+    const EVERY: Duration = Duration::from_secs(60);
+    const PARTITIONS_EVERY: u32 = 360;
+    for round in (0..PARTITIONS_EVERY).cycle() {
+        if round == 0
+            && let Err(error) = store::log::ensure_partitions(&state.db).await
+        {
+            tracing::warn!(%error, "the log's coming months could not be made; tried again later");
+        }
+        state.limits.sweep();
+        state.registry.sweep();
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
 /// A built server.
 pub struct Application {
     server: Server,
@@ -105,6 +121,7 @@ pub struct Application {
     registry: Arc<Registry>,
     jobs: Arc<Jobs>,
     relay: Option<Arc<Relay>>,
+    upkeep: actix_web::rt::task::JoinHandle<()>,
     db: Db,
 }
 
@@ -161,6 +178,7 @@ impl Application {
             },
             metrics: wiring.metrics,
         });
+        let upkept = state.clone();
         let gateway = web::Data::new(Gateway {
             db: db.clone(),
             registry: Arc::clone(&registry),
@@ -195,6 +213,7 @@ impl Application {
         .listen(wiring.listener)?
         .run();
         jobs.run();
+        let upkeep = actix_web::rt::spawn(keep_up(upkept));
         Ok(Application {
             server,
             address,
@@ -202,6 +221,7 @@ impl Application {
             registry,
             jobs,
             relay,
+            upkeep,
             db,
         })
     }
@@ -251,6 +271,7 @@ impl Application {
     /// Serves until it is stopped, then lets go of everything.
     pub async fn run(self) -> std::io::Result<()> {
         let served = self.server.await;
+        self.upkeep.abort();
         self.jobs.stop().await;
         if let Some(relay) = &self.relay {
             relay.stop();

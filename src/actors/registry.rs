@@ -110,6 +110,19 @@ impl Registry {
         self.arbiters.get(usize::try_from(low % count).unwrap_or(0))
     }
 
+    /// Forgets the places of workspaces that were let go of.
+    pub fn sweep(&self) {
+        // Who holds a slot is about to use it; while the map is locked nobody else can get one.
+        self.slots.lock().retain(|_, slot| {
+            let runs = slot
+                .current
+                .lock()
+                .as_ref()
+                .is_some_and(WorkspaceHandle::is_open);
+            runs || Arc::strong_count(slot) > 1 || slot.failed_lately()
+        });
+    }
+
     /// Ends every lane once it has answered what is under way, then the threads.
     pub async fn stop(&self) {
         let running: Vec<WorkspaceHandle> = self
@@ -126,6 +139,13 @@ impl Registry {
 }
 
 impl Slot {
+    fn failed_lately(&self) -> bool {
+        self.restarts
+            .lock()
+            .iter()
+            .any(|at| at.elapsed() < RESTART_WINDOW)
+    }
+
     fn count_restart(&self) -> Result<(), AppError> {
         let mut restarts = self.restarts.lock();
         restarts.retain(|at| at.elapsed() < RESTART_WINDOW);

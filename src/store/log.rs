@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::{StoreError, Tx};
+use super::{Db, StoreError, Tx};
 use crate::domain::event::write_event;
 use crate::domain::log::{Actor, EventHeader, Hash};
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
@@ -50,6 +50,15 @@ impl LoggedEvent {
         let rows: Vec<Option<&str>> = self.rows.iter().map(LoggedRow::text).collect();
         write_event(&self.header, &rows, out);
     }
+}
+
+/// Makes the months of the log that are due: this one and three ahead. Belongs to no workspace,
+/// hence a definer function; the server's role can't make tables.
+pub async fn ensure_partitions(db: &Db) -> Result<(), StoreError> {
+    sqlx::query("SELECT estatebase.ensure_event_partitions()")
+        .execute(db.pool())
+        .await?;
+    Ok(())
 }
 
 /// The log's head.
