@@ -12,14 +12,22 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{App, HttpMessage, HttpServer, web};
 use secrecy::SecretString;
 use url::Url;
+use uuid::Uuid;
 
+use crate::actors::jobs::Jobs;
 use crate::actors::registry::Registry;
+use crate::actors::relay::Relay;
+use crate::actors::workspace::{self, NewWorkspace};
 use crate::auth::provider::ProviderConfig;
 use crate::auth::{BuiltInKeys, Provider, Verifier, VerifierConfig};
+use crate::config::{Config, Switch};
+use crate::domain::template;
 use crate::http::limits::{Limits, address};
 use crate::http::state::{AppState, Settings};
 use crate::http::{client, health, identity, openapi, request_id, routes};
-use crate::store::Db;
+use crate::ids::{ListId, WorkspaceId};
+use crate::store::{self, Db};
+use crate::telemetry::Metrics;
 use crate::ws::{self, Gateway};
 
 /// Threads that serve requests, and as many that run workspaces.
@@ -34,6 +42,8 @@ pub struct Wiring {
     pub secret_key: SecretString,
     pub supabase_url: Option<Url>,
     pub jwt_secret: Option<SecretString>,
+    /// Other nodes on the same database are told of commits through it.
+    pub redis_url: Option<SecretString>,
     pub rate_limit: bool,
     pub trusted_proxy_hops: usize,
     pub metrics_token: Option<SecretString>,
@@ -43,12 +53,58 @@ pub struct Wiring {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 
+/// What `serve` hands over.
+pub struct Parts {
+    /// Already checked.
+    pub config: Config,
+    /// Where it accepts connections; bound early, so that a taken port is said first.
+    pub listener: TcpListener,
+    /// The migrated database as the server's role.
+    pub database_url: SecretString,
+    pub metrics: Metrics,
+}
+
+/// Serves until it is told to stop (SIGINT, SIGTERM): requests under way may finish.
+pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow::Result<()> {
+    let Parts {
+        config,
+        listener,
+        database_url,
+        metrics,
+    } = parts;
+    let public_url = config.public_url(listener.local_addr()?).parse()?;
+    let rendered = metrics.clone();
+    let application = Application::build(Wiring {
+        listener,
+        database_url,
+        db_pool: config.db_pool,
+        public_url,
+        secret_key: config.secret_key()?,
+        supabase_url: config.supabase_url.clone(),
+        jwt_secret: config.jwt_secret.clone(),
+        redis_url: config.redis_url.clone(),
+        rate_limit: config.rate_limit == Switch::On,
+        trusted_proxy_hops: usize::from(config.trusted_proxy_hops),
+        metrics_token: config.metrics_token.clone(),
+        cors_origins: config.cors_origins.clone(),
+        data_dir: config.data_dir.clone(),
+        metrics: Arc::new(move || rendered.render()),
+    })?;
+    let upkeep = actix_web::rt::spawn(metrics.keep_up());
+    ready(&application).await;
+    let served = application.run().await;
+    upkeep.abort();
+    Ok(served?)
+}
+
 /// A built server.
 pub struct Application {
     server: Server,
     address: SocketAddr,
     provider: Option<web::Data<Provider>>,
     registry: Arc<Registry>,
+    jobs: Arc<Jobs>,
+    relay: Option<Arc<Relay>>,
     db: Db,
 }
 
@@ -80,8 +136,18 @@ impl Application {
             built_in: keys,
             ..VerifierConfig::default()
         })?);
-        let registry = Registry::new(db.clone(), THREADS);
+        let registry = Registry::new(&db, THREADS);
+        let relay = wiring
+            .redis_url
+            .map(|url| Relay::start(url.expose_secret(), &registry))
+            .transpose()?;
+        if let Some(relay) = &relay {
+            registry.tell_through(Arc::clone(relay));
+        }
+        let uploads = wiring.data_dir.join("uploads");
+        let jobs = Jobs::new(db.clone(), Arc::clone(&registry), uploads);
         let state = web::Data::new(AppState {
+            jobs: Arc::clone(&jobs),
             db: db.clone(),
             registry: Arc::clone(&registry),
             verifier: Arc::clone(&verifier),
@@ -91,7 +157,6 @@ impl Application {
                 trusted_proxy_hops: wiring.trusted_proxy_hops,
                 metrics_token: wiring.metrics_token,
                 cors_origins: wiring.cors_origins.clone(),
-                data_dir: wiring.data_dir,
                 https: wiring.public_url.scheme() == "https",
             },
             metrics: wiring.metrics,
@@ -122,13 +187,23 @@ impl Application {
         })
         .workers(THREADS)
         .max_connections(50_000)
+        .tcp_nodelay(true)
         .backlog(4_096)
         // Between nothing and half a second the close timer of actix-http may never fire.
         .client_disconnect_timeout(Duration::ZERO)
         .shutdown_timeout(20)
         .listen(wiring.listener)?
         .run();
-        Ok(Application { server, address, provider, registry, db })
+        jobs.run();
+        Ok(Application {
+            server,
+            address,
+            provider,
+            registry,
+            jobs,
+            relay,
+            db,
+        })
     }
 
     /// Where it listens.
@@ -141,6 +216,33 @@ impl Application {
         self.provider.clone()
     }
 
+    /// The login that a first look needs: an account and a workspace of the template, made unless
+    /// they are there. Only with the built-in provider.
+    pub async fn demo_login(&self) -> anyhow::Result<Option<(&'static str, &'static str)>> {
+        const EMAIL: &str = "demo@estatebase.example";
+        const PASSWORD: &str = "estatebase-demo";
+        let Some(provider) = &self.provider else {
+            return Ok(None);
+        };
+        let user = provider
+            .ensure_user(EMAIL, SecretString::from(PASSWORD))
+            .await?;
+        if store::members::of_person(&self.db, user).await?.is_empty() {
+            store::profiles::visit(&self.db, user, Some(EMAIL), Some("Demo")).await?;
+            let lists = template::real_estate().len();
+            let new = NewWorkspace {
+                id: WorkspaceId(Uuid::now_v7()),
+                name: "Demo agency".to_owned(),
+                template: Some("real_estate".to_owned()),
+                owner: user,
+                remember: None,
+                list_ids: (0..lists).map(|_| ListId(Uuid::now_v7())).collect(),
+            };
+            workspace::create(&self.db, new).await?;
+        }
+        Ok(Some((EMAIL, PASSWORD)))
+    }
+
     /// A way to stop it from elsewhere.
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
@@ -149,7 +251,11 @@ impl Application {
     /// Serves until it is stopped, then lets go of everything.
     pub async fn run(self) -> std::io::Result<()> {
         let served = self.server.await;
-        self.registry.stop();
+        self.jobs.stop().await;
+        if let Some(relay) = &self.relay {
+            relay.stop();
+        }
+        self.registry.stop().await;
         self.db.close().await;
         served
     }
@@ -168,19 +274,27 @@ fn mount(
         .route("/healthz", web::get().to(health::alive))
         .route("/readyz", web::get().to(health::ready))
         .route("/metrics", web::get().to(health::metrics))
+        .route("/problems/{code}", web::get().to(health::problem))
+        .service(web::redirect("/docs", "/docs/"))
         .route("/api/v1/ws", web::get().to(ws::upgrade))
         .configure(routes::configure)
         .service(openapi::page());
     if let Some(provider) = provider {
-        config.app_data(provider.clone()).configure(identity::configure);
+        config
+            .app_data(provider.clone())
+            .configure(identity::configure);
     }
 }
 
 /// Counts the request's address, and lets the identity provider know it.
 fn count(request: &actix_web::dev::ServiceRequest) -> Result<(), actix_web::Error> {
-    let Some(state) = request.app_data::<web::Data<AppState>>() else { return Ok(()) };
+    let Some(state) = request.app_data::<web::Data<AppState>>() else {
+        return Ok(());
+    };
     let from = address(request.request(), state.settings.trusted_proxy_hops);
-    request.extensions_mut().insert(identity::ClientAddress(from));
+    request
+        .extensions_mut()
+        .insert(identity::ClientAddress(from));
     if let Some(left) = state.limits.count_address(from)? {
         request.extensions_mut().insert(left);
     }

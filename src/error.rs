@@ -140,12 +140,18 @@ impl AppError {
     }
 
     pub fn forbidden() -> Self {
-        Self::new(ErrorCode::Forbidden, "Your role in this workspace does not allow it")
+        Self::new(
+            ErrorCode::Forbidden,
+            "Your role in this workspace does not allow it",
+        )
     }
 
     /// The same answer for what does not exist and for what is not the caller's to see.
     pub fn not_found() -> Self {
-        Self::new(ErrorCode::NotFound, "There is nothing here that you may see")
+        Self::new(
+            ErrorCode::NotFound,
+            "There is nothing here that you may see",
+        )
     }
 
     pub fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
@@ -224,7 +230,11 @@ impl AppError {
             if !self.fields.is_empty() {
                 object.insert("errors".into(), serde_json::json!(self.fields));
             }
-            if let Some(current) = self.current.as_deref().and_then(|c| serde_json::from_str(c).ok()) {
+            if let Some(current) = self
+                .current
+                .as_deref()
+                .and_then(|c| serde_json::from_str(c).ok())
+            {
                 object.insert("current".into(), current);
             }
         }
@@ -257,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_batch_names_its_member() {
-        let error = AppError::field("/values/ListPrice", "not_a_number", "not a number").under("/items/3");
+        let error =
+            AppError::field("/values/ListPrice", "not_a_number", "not a number").under("/items/3");
         assert_eq!(error.fields[0].path, "/items/3/values/ListPrice");
     }
 }

@@ -15,10 +15,15 @@
 pub mod actors;
 pub mod app;
 pub mod auth;
+pub mod commands;
+pub mod config;
+pub mod data_folder;
 pub mod domain;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod local_postgres;
 pub mod store;
+pub mod telemetry;
 pub mod wire;
 pub mod ws;

@@ -60,16 +60,29 @@ impl Database {
         let create = format!(
             "CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
         );
-        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(create))
+            .execute(&mut connection)
+            .await
+            .unwrap();
         let mut url = admin.clone();
         url.set_path(&name);
-        let owner = PgPoolOptions::new().max_connections(2).connect(url.as_str()).await.unwrap();
+        let owner = PgPoolOptions::new()
+            .max_connections(2)
+            .connect(url.as_str())
+            .await
+            .unwrap();
         let schema = SqlxPostgresConnector::from_sqlx_postgres_pool(owner.clone());
         Migrator::up(&schema, None).await.unwrap();
         // Row-level security binds the app's role, not a superuser.
-        url.query_pairs_mut().append_pair("options", "-c role=estatebase_app");
+        url.query_pairs_mut()
+            .append_pair("options", "-c role=estatebase_app");
         let app = Db::open(url.as_str(), 2).unwrap();
-        Database { admin, name, owner, app }
+        Database {
+            admin,
+            name,
+            owner,
+            app,
+        }
     }
 
     async fn drop(self) {
@@ -77,16 +90,55 @@ impl Database {
         self.owner.close().await;
         let mut connection = PgConnection::connect(self.admin.as_str()).await.unwrap();
         let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(drop))
+            .execute(&mut connection)
+            .await
+            .unwrap();
     }
 }
 
 /// Texts that compare in surprising ways.
 const TEXTS: [&str; 40] = [
-    "Oak", "oak", "OAK", "oak ", " oak", "Oaks", "ß", "ẞ", "ss", "Straße", "STRASSE", "STRAẞE",
-    "İstanbul", "istanbul", "ıstanbul", "Istanbul", "Σίσυφος", "ΣΊΣΥΦΟΣ", "σίσυφοσ", "é", "É",
-    "e\u{301}", "E\u{301}", "🏠", "🏡 home", "\u{1F3E0}\u{FE0F}", "K", "k", "ſ", "S", "a\"b\\c",
-    "100%", "a_b", "\u{10FFFF}", "\u{FFFD}", "tab\tnew\nline", "-", "a\u{1}b", "Ⅷ", "ⅷ",
+    "Oak",
+    "oak",
+    "OAK",
+    "oak ",
+    " oak",
+    "Oaks",
+    "ß",
+    "ẞ",
+    "ss",
+    "Straße",
+    "STRASSE",
+    "STRAẞE",
+    "İstanbul",
+    "istanbul",
+    "ıstanbul",
+    "Istanbul",
+    "Σίσυφος",
+    "ΣΊΣΥΦΟΣ",
+    "σίσυφοσ",
+    "é",
+    "É",
+    "e\u{301}",
+    "E\u{301}",
+    "🏠",
+    "🏡 home",
+    "\u{1F3E0}\u{FE0F}",
+    "K",
+    "k",
+    "ſ",
+    "S",
+    "a\"b\\c",
+    "100%",
+    "a_b",
+    "\u{10FFFF}",
+    "\u{FFFD}",
+    "tab\tnew\nline",
+    "-",
+    "a\u{1}b",
+    "Ⅷ",
+    "ⅷ",
 ];
 
 /// Some text, among them long ones that differ only behind what is sorted.
@@ -94,7 +146,9 @@ fn text(rng: &mut StdRng) -> String {
     match rng.random_range(0..10) {
         0 => format!("{}{}", "Xy".repeat(500), TEXTS.choose(rng).unwrap()),
         1 => format!("{}é{}", "x".repeat(998), TEXTS.choose(rng).unwrap()),
-        2..4 => (0..rng.random_range(1..4)).map(|_| *TEXTS.choose(rng).unwrap()).collect(),
+        2..4 => (0..rng.random_range(1..4))
+            .map(|_| *TEXTS.choose(rng).unwrap())
+            .collect(),
         _ => (*TEXTS.choose(rng).unwrap()).to_owned(),
     }
 }
@@ -109,47 +163,115 @@ fn value(ty: ColumnType, rng: &mut StdRng) -> String {
     let one_of = |rng: &mut StdRng, values: &[&str]| (*values.choose(rng).unwrap()).to_owned();
     match ty {
         ColumnType::Text | ColumnType::LongText => serde_json::to_string(&text(rng)).unwrap(),
-        ColumnType::Number | ColumnType::Currency | ColumnType::Percent | ColumnType::AutoNumber => one_of(
+        ColumnType::Number
+        | ColumnType::Currency
+        | ColumnType::Percent
+        | ColumnType::AutoNumber => one_of(
             rng,
-            &["0", "-0", "1", "1.0", "10", "9", "-1", "-10", "0.1", "0.10", "0.09", "1e-10", "1e27",
-              "999999999999999", "-999999999999999", "0.000000000000001", "123456.789", "2", "2.5"],
+            &[
+                "0",
+                "-0",
+                "1",
+                "1.0",
+                "10",
+                "9",
+                "-1",
+                "-10",
+                "0.1",
+                "0.10",
+                "0.09",
+                "1e-10",
+                "1e27",
+                "999999999999999",
+                "-999999999999999",
+                "0.000000000000001",
+                "123456.789",
+                "2",
+                "2.5",
+            ],
         ),
         ColumnType::Rating => rng.random_range(0..=5).to_string(),
         ColumnType::Checkbox => rng.random::<bool>().to_string(),
         ColumnType::Date => one_of(
             rng,
-            &[r#""2026-02-15""#, r#""2026-02-16""#, r#""0001-01-01""#, r#""9999-12-31""#, r#""1999-12-31""#],
+            &[
+                r#""2026-02-15""#,
+                r#""2026-02-16""#,
+                r#""0001-01-01""#,
+                r#""9999-12-31""#,
+                r#""1999-12-31""#,
+            ],
         ),
         ColumnType::DateTime | ColumnType::CreatedAt | ColumnType::UpdatedAt => one_of(
             rng,
-            &[r#""2026-02-15T10:00:00Z""#, r#""2026-02-15T10:00:00.5Z""#, r#""2026-02-15T10:00:00.500001Z""#,
-              r#""2026-02-15T10:00:01Z""#, r#""2026-02-15T11:00:00+01:00""#, r#""0001-01-01T00:00:00Z""#,
-              r#""9999-12-31T23:59:59.999999Z""#, r#""2026-02-15T10:00:00.123Z""#],
+            &[
+                r#""2026-02-15T10:00:00Z""#,
+                r#""2026-02-15T10:00:00.5Z""#,
+                r#""2026-02-15T10:00:00.500001Z""#,
+                r#""2026-02-15T10:00:01Z""#,
+                r#""2026-02-15T11:00:00+01:00""#,
+                r#""0001-01-01T00:00:00Z""#,
+                r#""9999-12-31T23:59:59.999999Z""#,
+                r#""2026-02-15T10:00:00.123Z""#,
+            ],
         ),
         ColumnType::SingleSelect => format!("\"{}\"", CHOICES.choose(rng).unwrap()),
         ColumnType::MultiSelect => {
-            let names: Vec<_> = (0..rng.random_range(1..4)).map(|_| *CHOICES.choose(rng).unwrap()).collect();
+            let names: Vec<_> = (0..rng.random_range(1..4))
+                .map(|_| *CHOICES.choose(rng).unwrap())
+                .collect();
             serde_json::to_string(&names).unwrap()
         }
         ColumnType::Email => one_of(
             rng,
-            &[r#""ann@example.com""#, r#""Ann@Example.com""#, r#""bob@example.org""#, r#""zoë@example.com""#],
+            &[
+                r#""ann@example.com""#,
+                r#""Ann@Example.com""#,
+                r#""bob@example.org""#,
+                r#""zoë@example.com""#,
+            ],
         ),
-        ColumnType::Phone => one_of(rng, &[r#""+14155550132""#, r#""(415) 555-0132""#, r#""916-555-0199""#]),
-        ColumnType::Url => one_of(rng, &[r#""https://example.com/A""#, r#""https://example.com/a""#, r#""http://example.org""#]),
+        ColumnType::Phone => one_of(
+            rng,
+            &[
+                r#""+14155550132""#,
+                r#""(415) 555-0132""#,
+                r#""916-555-0199""#,
+            ],
+        ),
+        ColumnType::Url => one_of(
+            rng,
+            &[
+                r#""https://example.com/A""#,
+                r#""https://example.com/a""#,
+                r#""http://example.org""#,
+            ],
+        ),
         ColumnType::Address => one_of(
             rng,
-            &[r#"{"line1":"1 Main St","city":"Sacramento","region":"CA"}"#,
-              r#"{"line1":"1 MAIN st","city":"sacramento","region":"ca"}"#,
-              r#"{"city":"Zürich","country":"CH"}"#, r#"{"city":"ZÜRICH"}"#, r#"{"postal_code":"95814"}"#],
+            &[
+                r#"{"line1":"1 Main St","city":"Sacramento","region":"CA"}"#,
+                r#"{"line1":"1 MAIN st","city":"sacramento","region":"ca"}"#,
+                r#"{"city":"Zürich","country":"CH"}"#,
+                r#"{"city":"ZÜRICH"}"#,
+                r#"{"postal_code":"95814"}"#,
+            ],
         ),
         ColumnType::Location => one_of(
             rng,
-            &[r#"{"lat":38.5,"lon":-121.4}"#, r#"{"lat":38.5,"lon":-121.39999999999999}"#, r#"{"lat":-0.0,"lon":0}"#,
-              r#"{"lat":0,"lon":1e-7}"#, r#"{"lat":-89.999999,"lon":180}"#, r#"{"lat":0.1,"lon":0.30000000000000004}"#],
+            &[
+                r#"{"lat":38.5,"lon":-121.4}"#,
+                r#"{"lat":38.5,"lon":-121.39999999999999}"#,
+                r#"{"lat":-0.0,"lon":0}"#,
+                r#"{"lat":0,"lon":1e-7}"#,
+                r#"{"lat":-89.999999,"lon":180}"#,
+                r#"{"lat":0.1,"lon":0.30000000000000004}"#,
+            ],
         ),
         ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy => {
-            let users: Vec<_> = (0..rng.random_range(1..3)).map(|_| *people().choose(rng).unwrap()).collect();
+            let users: Vec<_> = (0..rng.random_range(1..3))
+                .map(|_| *people().choose(rng).unwrap())
+                .collect();
             serde_json::to_string(&users).unwrap()
         }
     }
@@ -164,7 +286,16 @@ fn choices() -> Choices {
         name: CHOICES[at].to_owned(),
         color: "blue".to_owned(),
     };
-    Choices::new(vec![choice(0, 40), choice(1, 3), choice(2, 36), choice(3, 0), choice(4, 12)], 41)
+    Choices::new(
+        vec![
+            choice(0, 40),
+            choice(1, 3),
+            choice(2, 36),
+            choice(3, 0),
+            choice(4, 12),
+        ],
+        41,
+    )
 }
 
 /// Stored JSON that is of another kind than the column: an empty cell.
@@ -173,7 +304,13 @@ fn misfit(ty: ColumnType, rng: &mut StdRng) -> &'static str {
         ty if ty.is_number() => &["\"5\"", "true", "[]", "{}", "null"],
         ColumnType::Checkbox => &["\"true\"", "1", "null"],
         ColumnType::MultiSelect | ColumnType::User => &["\"x\"", "5", "{}", "[]", "null"],
-        ColumnType::Address => &["{}", "5", "\"x\"", "{\"line1\":\"\"}", "{\"lat\":1,\"lon\":2}"],
+        ColumnType::Address => &[
+            "{}",
+            "5",
+            "\"x\"",
+            "{\"line1\":\"\"}",
+            "{\"lat\":1,\"lon\":2}",
+        ],
         ColumnType::Location => &["{}", "5", "{\"lat\":1}", "{\"line1\":\"x\"}", "[1,2]"],
         _ => &["5", "true", "[]", "{}", "\"\"", "null"],
     };
@@ -183,7 +320,10 @@ fn misfit(ty: ColumnType, rng: &mut StdRng) -> &'static str {
 /// A column of every type, with ids of one and of two digits.
 fn columns() -> ColumnSet {
     let column = |(at, ty): (u32, ColumnType)| {
-        let mut options = Options { multiple: ty == ColumnType::User, ..Options::default() };
+        let mut options = Options {
+            multiple: ty == ColumnType::User,
+            ..Options::default()
+        };
         if ty.is_select() {
             options.choices = choices();
         }
@@ -231,7 +371,9 @@ fn stored(column: &Column, rng: &mut StdRng) -> Option<String> {
         Cell::Number(rng.random_range(1..30).into())
     } else {
         let json = value(column.ty, rng);
-        column.parse_json(&json, &ParseContext { members: &|_| true }).expect(&json)?
+        column
+            .parse_json(&json, &ParseContext { members: &|_| true })
+            .expect(&json)?
     };
     match &mut cell {
         Cell::Choice(id) if rng.random_ratio(1, 6) => *id = gone,
@@ -249,7 +391,9 @@ fn moment(rng: &mut StdRng) -> DateTime<Utc> {
     let text: String = serde_json::from_str(&json).unwrap();
     let time = DateTime::parse_from_rfc3339(&text).unwrap().to_utc();
     let micros = TimeDelta::microseconds(rng.random_range(-1..=1));
-    time.checked_add_signed(micros).filter(|time| (2000..3000).contains(&chrono::Datelike::year(time))).unwrap_or(time)
+    time.checked_add_signed(micros)
+        .filter(|time| (2000..3000).contains(&chrono::Datelike::year(time)))
+        .unwrap_or(time)
 }
 
 /// Inserts random items as they are stored, and returns the living ones as they are read.
@@ -300,8 +444,21 @@ async fn fill(owner: &PgPool, workspace: WorkspaceId, list: &List, rng: &mut Std
 }
 
 const OPS: [&str; 15] = [
-    "eq", "ne", "lt", "lte", "gt", "gte", "in", "not_in", "contains", "not_contains", "starts_with",
-    "is_empty", "not_empty", "has_any", "has_all",
+    "eq",
+    "ne",
+    "lt",
+    "lte",
+    "gt",
+    "gte",
+    "in",
+    "not_in",
+    "contains",
+    "not_contains",
+    "starts_with",
+    "is_empty",
+    "not_empty",
+    "has_any",
+    "has_all",
 ];
 
 /// A condition on some column; one that a column can't be asked is not a filter, and is tried again.
@@ -311,21 +468,34 @@ fn condition(columns: &ColumnSet, rng: &mut StdRng) -> String {
         let (column, op) = (*all.choose(rng).unwrap(), *OPS.choose(rng).unwrap());
         let set = matches!(
             column.ty,
-            ColumnType::MultiSelect | ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy
+            ColumnType::MultiSelect
+                | ColumnType::User
+                | ColumnType::CreatedBy
+                | ColumnType::UpdatedBy
         );
         let value = match op {
             "is_empty" | "not_empty" => "null".to_owned(),
             "contains" | "not_contains" | "starts_with" => needle(column, rng),
             "in" | "not_in" if !set => {
-                let values: Vec<_> = (0..rng.random_range(0..4)).map(|_| value(column.ty, rng)).collect();
+                let values: Vec<_> = (0..rng.random_range(0..4))
+                    .map(|_| value(column.ty, rng))
+                    .collect();
                 format!("[{}]", values.join(","))
             }
             _ if set && column.ty != ColumnType::MultiSelect && rng.random_ratio(1, 4) => {
-                if op == "eq" || op == "ne" { r#"{"me":true}"# } else { r#"[{"me":true}]"# }.to_owned()
+                if op == "eq" || op == "ne" {
+                    r#"{"me":true}"#
+                } else {
+                    r#"[{"me":true}]"#
+                }
+                .to_owned()
             }
             _ => value(column.ty, rng),
         };
-        let json = format!(r#"{{"column":"{}","op":"{op}","value":{value}}}"#, column.key);
+        let json = format!(
+            r#"{{"column":"{}","op":"{op}","value":{value}}}"#,
+            column.key
+        );
         match Filter::parse(&json, columns, people()[0]) {
             Ok(_) => return json,
             Err(wrong) => assert_eq!(wrong[0].code, "bad_op", "{json}: {wrong:?}"),
@@ -337,17 +507,30 @@ fn condition(columns: &ColumnSet, rng: &mut StdRng) -> String {
 fn needle(column: &Column, rng: &mut StdRng) -> String {
     let whole = match serde_json::from_str(&value(column.ty, rng)) {
         Ok(serde_json::Value::String(text)) => text,
-        _ => ["main", "MAIN St", "zür", "Ca", "1"].choose(rng).unwrap().to_string(),
+        _ => ["main", "MAIN St", "zür", "Ca", "1"]
+            .choose(rng)
+            .unwrap()
+            .to_string(),
     };
     let length = whole.chars().count();
-    let from = if rng.random() { 0 } else { rng.random_range(0..length) };
-    let part: String = whole.chars().skip(from).take(rng.random_range(1..5)).collect();
+    let from = if rng.random() {
+        0
+    } else {
+        rng.random_range(0..length)
+    };
+    let part: String = whole
+        .chars()
+        .skip(from)
+        .take(rng.random_range(1..5))
+        .collect();
     serde_json::to_string(&part).unwrap()
 }
 
 fn filter(columns: &ColumnSet, depth: usize, rng: &mut StdRng) -> String {
     let members = |rng: &mut StdRng| {
-        let members: Vec<_> = (0..rng.random_range(0..4)).map(|_| filter(columns, depth + 1, rng)).collect();
+        let members: Vec<_> = (0..rng.random_range(0..4))
+            .map(|_| filter(columns, depth + 1, rng))
+            .collect();
         members.join(",")
     };
     match rng.random_range(0..8) {
@@ -371,9 +554,17 @@ async fn paged(
     let (mut all, mut after): (Vec<Item>, Option<Position>) = (Vec::new(), None);
     loop {
         let limit = i64::try_from(size).unwrap();
-        let page = items_query::page(&mut tx, workspace, list, filter, sort, after.as_ref(), limit)
-            .await
-            .unwrap();
+        let page = items_query::page(
+            &mut tx,
+            workspace,
+            list,
+            filter,
+            sort,
+            after.as_ref(),
+            limit,
+        )
+        .await
+        .unwrap();
         let full = page.len() == size;
         if let Some(last) = page.last() {
             let position = sort.position(&list.columns, last);
@@ -384,7 +575,9 @@ async fn paged(
         all.extend(page);
         assert!(all.len() <= ROWS, "pages repeat each other");
         if !full {
-            let count = items_query::count(&mut tx, workspace, list, filter).await.unwrap();
+            let count = items_query::count(&mut tx, workspace, list, filter)
+                .await
+                .unwrap();
             assert_eq!(usize::try_from(count).unwrap(), all.len());
             return all;
         }
@@ -411,37 +604,78 @@ async fn compare_pages(owner: PgPool, app: Db) {
     let (workspace, list) = (WorkspaceId(Uuid::from_u128(1)), list());
     let items = fill(&owner, workspace, &list, &mut rng).await;
     // Neighbours that must never be seen: another list, another workspace with the same list.
-    fill(&owner, workspace, &List { id: ListId(Uuid::from_u128(8)), ..list.clone() }, &mut rng).await;
+    fill(
+        &owner,
+        workspace,
+        &List {
+            id: ListId(Uuid::from_u128(8)),
+            ..list.clone()
+        },
+        &mut rng,
+    )
+    .await;
     fill(&owner, WorkspaceId(Uuid::from_u128(2)), &list, &mut rng).await;
-    sqlx::query("ANALYZE estatebase.items").execute(&owner).await.unwrap();
+    sqlx::query("ANALYZE estatebase.items")
+        .execute(&owner)
+        .await
+        .unwrap();
 
-    let keys: Vec<_> = list.columns.iter().map(|column| column.key.clone()).collect();
+    let keys: Vec<_> = list
+        .columns
+        .iter()
+        .map(|column| column.key.clone())
+        .collect();
     let (mut telling, mut by_op) = (0, BTreeMap::new());
     for round in 0..QUESTIONS {
         // Every column is sorted by, both ways; every seventh question has no sort.
         let key = &keys[round / 2 % keys.len()];
-        let key = if round % 2 == 0 { key.clone() } else { format!("-{key}") };
-        let sort = if round % 7 == 6 { None } else { Some(key.as_str()) };
+        let key = if round % 2 == 0 {
+            key.clone()
+        } else {
+            format!("-{key}")
+        };
+        let sort = if round % 7 == 6 {
+            None
+        } else {
+            Some(key.as_str())
+        };
         let sort = Sort::parse(sort, &list.columns).unwrap();
         let json = (round % 5 > 0).then(|| filter(&list.columns, 1, &mut rng));
-        let filter = json.as_ref().map(|json| Filter::parse(json, &list.columns, people()[0]).expect(json));
+        let filter = json
+            .as_ref()
+            .map(|json| Filter::parse(json, &list.columns, people()[0]).expect(json));
 
         let wanted = expected(&items, &list, filter.as_ref(), &sort);
-        let sizes = [wanted.len() / 7 + 1, wanted.len() / 3 + 1, wanted.len().max(1), 1_000];
-        let size = if wanted.len() <= 12 { 1 } else { *sizes.choose(&mut rng).unwrap() };
+        let sizes = [
+            wanted.len() / 7 + 1,
+            wanted.len() / 3 + 1,
+            wanted.len().max(1),
+            1_000,
+        ];
+        let size = if wanted.len() <= 12 {
+            1
+        } else {
+            *sizes.choose(&mut rng).unwrap()
+        };
         let found = paged(&app, workspace, &list, filter.as_ref(), &sort, size).await;
         let ids = |items: &[Item]| items.iter().map(|item| item.id).collect::<Vec<_>>();
         assert_eq!(ids(&found), ids(&wanted), "{json:?} {sort:?} by {size}");
         assert_eq!(found, wanted);
 
         telling += usize::from(!wanted.is_empty() && wanted.len() < items.len());
-        for op in OPS.iter().filter(|op| json.as_ref().is_some_and(|json| json.contains(&format!("\"{op}\"")))) {
+        for op in OPS.iter().filter(|op| {
+            json.as_ref()
+                .is_some_and(|json| json.contains(&format!("\"{op}\"")))
+        }) {
             *by_op.entry(*op).or_insert(0) += 1;
         }
     }
     // The questions tell something: most answers are neither nothing nor everything.
     assert!(telling > QUESTIONS / 2, "{telling}");
-    assert!(by_op.len() == OPS.len() && by_op.values().all(|count| *count > 10), "{by_op:?}");
+    assert!(
+        by_op.len() == OPS.len() && by_op.values().all(|count| *count > 10),
+        "{by_op:?}"
+    );
 }
 
 #[tokio::test]
@@ -458,9 +692,19 @@ async fn compare_conditions(owner: PgPool, app: Db) {
         let json = condition(&list.columns, &mut rng);
         let filter = Filter::parse(&json, &list.columns, people()[0]).unwrap();
         let wanted = expected(&items, &list, Some(&filter), &Sort::default());
-        let found = paged(&app, workspace, &list, Some(&filter), &Sort::default(), 1_000).await;
+        let found = paged(
+            &app,
+            workspace,
+            &list,
+            Some(&filter),
+            &Sort::default(),
+            1_000,
+        )
+        .await;
         assert_eq!(found, wanted, "{json}");
-        let Filter::Is(condition) = filter else { unreachable!() };
+        let Filter::Is(condition) = filter else {
+            unreachable!()
+        };
         asked.insert((condition.column, json.split('"').nth(7).unwrap().to_owned()));
     }
     // All ops of all 22 types, as far as they make sense: 205 pairs; chance may leave out a few.
@@ -478,8 +722,15 @@ async fn compare_folds(owner: PgPool, _: Db) {
     assert!((last..=char::MAX).all(|c| fold(c) == c));
     for chunk in ('\u{1}'..last).collect::<Vec<_>>().chunks(20_000) {
         // An é in front keeps ASCII off the short way; alone it takes it.
-        let from: Vec<_> = chunk.iter().flat_map(|c| [format!("é{c}"), c.to_string()]).collect();
-        let to: Vec<_> = chunk.iter().map(|c| fold(*c)).flat_map(|c| [format!("é{c}"), c.to_string()]).collect();
+        let from: Vec<_> = chunk
+            .iter()
+            .flat_map(|c| [format!("é{c}"), c.to_string()])
+            .collect();
+        let to: Vec<_> = chunk
+            .iter()
+            .map(|c| fold(*c))
+            .flat_map(|c| [format!("é{c}"), c.to_string()])
+            .collect();
         let wrong: Vec<String> = sqlx::query_scalar(
             "SELECT a FROM unnest($1::text[], $2::text[]) AS t (a, b)
              WHERE estatebase.fold(a) COLLATE \"C\" <> b",

@@ -4,6 +4,8 @@ pub mod columns;
 pub mod ids;
 pub mod invites;
 pub mod items;
+pub mod job_errors;
+pub mod jobs;
 pub mod lists;
 pub mod members;
 pub mod profiles;

@@ -6,6 +6,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261101_000001_identity;
 mod m20261101_000002_core;
+mod m20261101_000003_jobs;
 mod m20261101_000004_fold;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261101_000001_identity::Migration),
             Box::new(m20261101_000002_core::Migration),
+            Box::new(m20261101_000003_jobs::Migration),
             Box::new(m20261101_000004_fold::Migration),
         ]
     }

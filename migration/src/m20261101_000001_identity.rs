@@ -19,7 +19,10 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         // The role stays: it belongs to the cluster, and other databases may use it.
-        manager.get_connection().execute_unprepared("DROP SCHEMA identity CASCADE").await?;
+        manager
+            .get_connection()
+            .execute_unprepared("DROP SCHEMA identity CASCADE")
+            .await?;
         Ok(())
     }
 }

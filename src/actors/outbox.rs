@@ -22,9 +22,16 @@ pub enum Outgoing {
     /// Events of a workspace that the socket follows.
     Events(Arc<EventBatch>),
     /// The position of a silent workspace.
-    Beat { workspace: WorkspaceId, through: i64, mark: Arc<str> },
+    Beat {
+        workspace: WorkspaceId,
+        through: i64,
+        mark: Arc<str>,
+    },
     /// The member's role from here on; `None` ends the subscription.
-    Access { workspace: WorkspaceId, role: Option<Role> },
+    Access {
+        workspace: WorkspaceId,
+        role: Option<Role>,
+    },
     /// The actor was let go of or died: subscribe anew from the position.
     Rejoin { workspace: WorkspaceId },
     /// A frame that is ready, e.g. progress of a job.
@@ -65,7 +72,12 @@ struct Queue {
 impl Outbox {
     /// `wake` is called once for all that queues until the next `take`.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Outbox {
-        Outbox { shared: Arc::new(Shared { queue: Mutex::default(), wake: Box::new(wake) }) }
+        Outbox {
+            shared: Arc::new(Shared {
+                queue: Mutex::default(),
+                wake: Box::new(wake),
+            }),
+        }
     }
 
     /// Queues it; beyond the bound the queue is replaced by a close (4008, too slow).
@@ -78,7 +90,10 @@ impl Outbox {
         if queue.bytes > OUTBOX_BYTES {
             queue.closed = true;
             queue.waiting.clear();
-            queue.waiting.push_back(Outgoing::Close { code: 4008, reason: "too slow" });
+            queue.waiting.push_back(Outgoing::Close {
+                code: 4008,
+                reason: "too slow",
+            });
         } else {
             queue.waiting.push_back(outgoing);
         }
@@ -130,7 +145,12 @@ mod tests {
     fn outbox() -> (Outbox, Arc<AtomicUsize>) {
         let wakes = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&wakes);
-        (Outbox::new(move || drop(counted.fetch_add(1, Ordering::SeqCst))), wakes)
+        (
+            Outbox::new(move || {
+                let _ = counted.fetch_add(1, Ordering::SeqCst);
+            }),
+            wakes,
+        )
     }
 
     fn frame(bytes: usize) -> Outgoing {
@@ -144,7 +164,11 @@ mod tests {
             outbox.push(frame(size));
         }
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
-        let sizes: Vec<usize> = outbox.take(usize::MAX).iter().map(Outgoing::bytes).collect();
+        let sizes: Vec<usize> = outbox
+            .take(usize::MAX)
+            .iter()
+            .map(Outgoing::bytes)
+            .collect();
         assert_eq!(sizes, [1, 2, 3]);
         outbox.push(frame(4));
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
@@ -158,7 +182,11 @@ mod tests {
         }
         assert_eq!(outbox.take(25).len(), 2);
         outbox.push(frame(10));
-        assert_eq!(wakes.load(Ordering::SeqCst), 1, "the reader knows that something is left");
+        assert_eq!(
+            wakes.load(Ordering::SeqCst),
+            1,
+            "the reader knows that something is left"
+        );
         assert_eq!(outbox.take(usize::MAX).len(), 4);
     }
 
@@ -169,7 +197,10 @@ mod tests {
             outbox.push(frame(1_000));
         }
         let waiting = outbox.take(usize::MAX);
-        assert!(matches!(waiting.front(), Some(Outgoing::Close { code: 4008, .. })));
+        assert!(matches!(
+            waiting.front(),
+            Some(Outgoing::Close { code: 4008, .. })
+        ));
         assert_eq!(waiting.len(), 1);
         assert!(outbox.is_closed());
         outbox.push(frame(1));

@@ -2,26 +2,30 @@
 //! workspace that keeps failing. Made once, outside the HTTP server's factory.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use parking_lot::Mutex;
 
+use super::relay::Relay;
 use super::workspace::WorkspaceHandle;
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
 use crate::store::Db;
 
+/// Connections of a thread: a lane uses one at a time, and look-ups another.
+const CONNECTIONS: u32 = 8;
 /// Restarts of one workspace within a minute before it is refused.
 const MAX_RESTARTS: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
 /// All workspaces that run in this process.
 pub struct Registry {
-    db: Db,
-    arbiters: Vec<Arbiter>,
+    /// Threads, each with its own connections.
+    arbiters: Vec<(Arbiter, Db)>,
     slots: Mutex<HashMap<WorkspaceId, Arc<Slot>>>,
+    relay: OnceLock<Arc<Relay>>,
 }
 
 /// A workspace's place: one start at a time, however many ask.
@@ -34,12 +38,28 @@ struct Slot {
 
 impl Registry {
     /// Workspaces are spread over as many threads as `threads`.
-    pub fn new(db: Db, threads: usize) -> Arc<Registry> {
+    pub fn new(db: &Db, threads: usize) -> Arc<Registry> {
         Arc::new(Registry {
-            db,
-            arbiters: (0..threads.max(1)).map(|_| Arbiter::new()).collect(),
+            arbiters: (0..threads.max(1))
+                .map(|_| (Arbiter::new(), db.sibling(CONNECTIONS)))
+                .collect(),
             slots: Mutex::new(HashMap::new()),
+            relay: OnceLock::new(),
         })
+    }
+
+    /// From here on other nodes hear of our commits.
+    pub fn tell_through(&self, relay: Arc<Relay>) {
+        // Set once, while the server is wired.
+        let _ = self.relay.set(relay);
+    }
+
+    /// Another node moved a workspace on to `seq`: if it runs here, it reads the log.
+    pub fn nudge(&self, id: WorkspaceId, seq: i64) {
+        let slot = self.slots.lock().get(&id).cloned();
+        if let Some(handle) = slot.and_then(|slot| slot.current.lock().clone()) {
+            handle.nudge(seq);
+        }
     }
 
     /// The running actor of a workspace, started when there is none.
@@ -54,7 +74,9 @@ impl Registry {
         let opened = self.start(id, &slot).await;
         if opened.is_err() {
             // Nothing runs here: a stranger's guesses must not fill the map.
-            self.slots.lock().retain(|other, slot| *other != id || slot.current.lock().is_some());
+            self.slots
+                .lock()
+                .retain(|other, slot| *other != id || slot.current.lock().is_some());
         }
         opened
     }
@@ -67,23 +89,37 @@ impl Registry {
         if running.as_ref().is_some_and(WorkspaceHandle::has_failed) {
             slot.count_restart()?;
         }
-        let handle = WorkspaceHandle::start(self.db.clone(), id, &self.arbiter_of(id)).await?;
+        let handle = self.start_actor(id).await?;
         *running = Some(handle.clone());
         *slot.current.lock() = Some(handle.clone());
         Ok(handle)
     }
 
-    /// The thread that runs a workspace: always the same while the process lives.
-    fn arbiter_of(&self, id: WorkspaceId) -> actix::ArbiterHandle {
-        let low = u64::try_from(id.uuid().as_u128() & u128::from(u32::MAX)).unwrap_or(0);
-        let count = u64::try_from(self.arbiters.len()).unwrap_or(1).max(1);
-        let index = usize::try_from(low % count).unwrap_or(0);
-        self.arbiters.get(index).map_or_else(Arbiter::current, Arbiter::handle)
+    async fn start_actor(&self, id: WorkspaceId) -> Result<WorkspaceHandle, AppError> {
+        let relay = self.relay.get().cloned();
+        let (arbiter, db) = self
+            .home_of(id)
+            .ok_or_else(|| AppError::unavailable("Stopping"))?;
+        WorkspaceHandle::start(db.clone(), relay, id, &arbiter.handle()).await
     }
 
-    /// Stops the threads; what is under way in the lanes was answered or is in the log.
-    pub fn stop(&self) {
-        for arbiter in &self.arbiters {
+    /// The thread that runs a workspace: always the same while the process lives.
+    fn home_of(&self, id: WorkspaceId) -> Option<&(Arbiter, Db)> {
+        let low = u64::try_from(id.uuid().as_u128() & u128::from(u32::MAX)).unwrap_or(0);
+        let count = u64::try_from(self.arbiters.len()).unwrap_or(1).max(1);
+        self.arbiters.get(usize::try_from(low % count).unwrap_or(0))
+    }
+
+    /// Ends every lane once it has answered what is under way, then the threads.
+    pub async fn stop(&self) {
+        let running: Vec<WorkspaceHandle> = self
+            .slots
+            .lock()
+            .values()
+            .filter_map(|slot| slot.current.lock().clone())
+            .collect();
+        futures::future::join_all(running.iter().map(WorkspaceHandle::close)).await;
+        for (arbiter, _) in &self.arbiters {
             arbiter.stop();
         }
     }
@@ -94,11 +130,13 @@ impl Slot {
         let mut restarts = self.restarts.lock();
         restarts.retain(|at| at.elapsed() < RESTART_WINDOW);
         if restarts.len() >= MAX_RESTARTS {
-            return Err(AppError::unavailable("The workspace keeps failing; it rests for a minute")
-                .retry_after(60));
+            return Err(AppError::unavailable(
+                "The workspace keeps failing; it rests for a minute",
+            )
+            .retry_after(60));
         }
         restarts.push(Instant::now());
-        metrics::counter!("estatebase_workspace_restarts_total").increment(1);
+        metrics::counter!(crate::telemetry::RESTARTS).increment(1);
         Ok(())
     }
 }

@@ -42,7 +42,9 @@ pub struct Attempts {
 
 impl Default for Attempts {
     fn default() -> Self {
-        let familiar = usize::try_from(FAMILIAR.get()).ok().and_then(std::num::NonZeroUsize::new);
+        let familiar = usize::try_from(FAMILIAR.get())
+            .ok()
+            .and_then(std::num::NonZeroUsize::new);
         Self {
             clock: DefaultClock::default(),
             hasher: RandomState::new(),
@@ -85,7 +87,9 @@ impl Attempts {
         if limiter.len() > SWEEP_ABOVE {
             limiter.retain_recent();
         }
-        limiter.check_key(&key).map_err(|until| TooMany { retry_after: until.wait_time_from(self.clock.now()) })
+        limiter.check_key(&key).map_err(|until| TooMany {
+            retry_after: until.wait_time_from(self.clock.now()),
+        })
     }
 }
 
@@ -124,7 +128,10 @@ mod tests {
     #[test]
     fn one_address_may_try_one_account_ten_times_in_a_row() {
         let attempts = Attempts::default();
-        assert_eq!(tries_until_refused(|_| attempts.sign_in("ada@example.com", host(1))), 10);
+        assert_eq!(
+            tries_until_refused(|_| attempts.sign_in("ada@example.com", host(1))),
+            10
+        );
         let refused = attempts.sign_in("ada@example.com", host(1)).unwrap_err();
         assert!(refused.retry_after <= Duration::from_secs(6), "{refused:?}");
         assert_eq!(attempts.sign_in("bob@example.com", host(1)), Ok(()));
@@ -133,7 +140,8 @@ mod tests {
     #[test]
     fn spraying_many_accounts_from_one_address_ends() {
         let attempts = Attempts::default();
-        let tries = tries_until_refused(|n| attempts.sign_in(&format!("user{n}@example.com"), host(1)));
+        let tries =
+            tries_until_refused(|n| attempts.sign_in(&format!("user{n}@example.com"), host(1)));
         assert_eq!(tries, 150);
     }
 
@@ -141,9 +149,8 @@ mod tests {
     fn many_addresses_at_one_account_end_but_do_not_lock_its_owner_out() {
         let attempts = Attempts::default();
         attempts.succeeded("ada@example.com", host(255));
-        let strangers = |n: usize| {
-            attempts.sign_in("ada@example.com", host(u8::try_from(n % 250).unwrap()))
-        };
+        let strangers =
+            |n: usize| attempts.sign_in("ada@example.com", host(u8::try_from(n % 250).unwrap()));
         assert_eq!(tries_until_refused(strangers), 50);
         assert_eq!(attempts.sign_in("ada@example.com", host(255)), Ok(()));
     }

@@ -164,13 +164,18 @@ impl JwksCache {
 
 impl Shared {
     fn is_due(&self) -> bool {
-        self.current.load().as_deref().is_none_or(|set| set.fetched_at.elapsed() >= self.patience.fresh)
+        self.current
+            .load()
+            .as_deref()
+            .is_none_or(|set| set.fetched_at.elapsed() >= self.patience.fresh)
     }
 
     fn fresh_key(&self, kid: &str) -> Option<VerifyingKey> {
         let set = self.current.load();
         let set = set.as_deref()?;
-        (set.fetched_at.elapsed() < self.patience.fresh).then(|| set.keys.get(kid).cloned()).flatten()
+        (set.fetched_at.elapsed() < self.patience.fresh)
+            .then(|| set.keys.get(kid).cloned())
+            .flatten()
     }
 
     /// One fetch, unless another one brought what is wanted meanwhile, or it is too soon.
@@ -191,11 +196,20 @@ impl Shared {
         *last_attempt = Some(Instant::now());
         match self.fetch().await {
             Ok(keys) => {
-                tracing::info!(keys = keys.len(), "fetched the key set of the identity provider");
-                self.current.store(Some(Arc::new(KeySet { keys, fetched_at: Instant::now() })));
+                tracing::info!(
+                    keys = keys.len(),
+                    "fetched the key set of the identity provider"
+                );
+                self.current.store(Some(Arc::new(KeySet {
+                    keys,
+                    fetched_at: Instant::now(),
+                })));
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the key set can't be fetched");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the key set can't be fetched"
+                );
             }
         }
     }
@@ -230,10 +244,15 @@ fn parse(body: &[u8]) -> Result<HashMap<String, VerifyingKey>, serde_json::Error
 fn usable(key: serde_json::Value) -> Option<(String, VerifyingKey)> {
     let key: Jwk = serde_json::from_value(key).ok()?;
     let kid = key.common.key_id.clone()?;
-    let for_signatures =
-        matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let for_signatures = matches!(
+        key.common.public_key_use,
+        None | Some(PublicKeyUse::Signature)
+    );
     let algorithm = algorithm_of(&key.algorithm)?;
-    let agrees = key.common.key_algorithm.is_none_or(|declared| declared == algorithm.into());
+    let agrees = key
+        .common
+        .key_algorithm
+        .is_none_or(|declared| declared == algorithm.into());
     let decoding = DecodingKey::from_jwk(&key).ok()?;
     (for_signatures && agrees).then_some((kid, VerifyingKey::new(algorithm, decoding)))
 }
@@ -262,9 +281,7 @@ mod tests {
     #[test]
     fn a_key_that_is_not_understood_does_not_hide_its_neighbours() {
         let coordinate = URL_SAFE_NO_PAD.encode([1; 32]);
-        let ec = |kid: &str, crv: &str, alg: &str, usage: &str| {
-            json!({"kty": "EC", "crv": crv, "x": coordinate, "y": coordinate, "kid": kid, "alg": alg, "use": usage})
-        };
+        let ec = |kid: &str, crv: &str, alg: &str, usage: &str| json!({"kty": "EC", "crv": crv, "x": coordinate, "y": coordinate, "kid": kid, "alg": alg, "use": usage});
         let short_rsa = URL_SAFE_NO_PAD.encode([0xff; 128]);
         let set = json!({"keys": [
             ec("good", "P-256", "ES256", "sig"),

@@ -53,7 +53,9 @@ impl BuiltInKeys {
     pub fn derive(secret_key: &SecretString, public_url: &Url) -> Result<Self, KeyError> {
         let root = keyed(secret_key.expose_secret().as_bytes())?;
         let scalar = (0..=u8::MAX)
-            .find_map(|counter| SecretKey::from_slice(&mac(&root, &[b"identity es256", &[counter]])).ok())
+            .find_map(|counter| {
+                SecretKey::from_slice(&mac(&root, &[b"identity es256", &[counter]])).ok()
+            })
             .ok_or(KeyError::NoScalar)?;
         let coordinates = Coordinates::of(&scalar).ok_or(KeyError::Encoding)?;
         let pkcs8 = scalar.to_pkcs8_der().map_err(|_| KeyError::Encoding)?;
@@ -118,12 +120,18 @@ pub(super) fn issuer(base: &Url) -> String {
 impl Coordinates {
     fn of(scalar: &SecretKey) -> Option<Self> {
         let point = scalar.public_key().to_encoded_point(false);
-        Some(Self { x: URL_SAFE_NO_PAD.encode(point.x()?), y: URL_SAFE_NO_PAD.encode(point.y()?) })
+        Some(Self {
+            x: URL_SAFE_NO_PAD.encode(point.x()?),
+            y: URL_SAFE_NO_PAD.encode(point.y()?),
+        })
     }
 
     /// RFC 7638, 3.2: the required members only, in lexical order, no space.
     fn thumbprint(&self) -> String {
-        let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, self.x, self.y);
+        let canonical = format!(
+            r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
+            self.x, self.y
+        );
         URL_SAFE_NO_PAD.encode(Sha256::digest(canonical))
     }
 }
@@ -151,9 +159,15 @@ mod tests {
     fn the_same_secret_gives_the_same_keys_on_every_node() {
         let (one, other) = (keys("one secret"), keys("one secret"));
         assert_eq!(one.jwks(), other.jwks());
-        assert_eq!(one.refresh_token(Uuid::nil()), other.refresh_token(Uuid::nil()));
+        assert_eq!(
+            one.refresh_token(Uuid::nil()),
+            other.refresh_token(Uuid::nil())
+        );
         assert_ne!(one.kid(), keys("another secret").kid());
-        assert_ne!(one.refresh_token(Uuid::nil()), keys("another secret").refresh_token(Uuid::nil()));
+        assert_ne!(
+            one.refresh_token(Uuid::nil()),
+            keys("another secret").refresh_token(Uuid::nil())
+        );
     }
 
     #[test]

@@ -59,7 +59,11 @@ impl Passwords {
 
     /// Whether the password is the one of that hash. Without a hash the answer is no, after the
     /// same work.
-    pub async fn matches(&self, password: SecretString, stored: Option<SecretString>) -> Result<bool, PasswordError> {
+    pub async fn matches(
+        &self,
+        password: SecretString,
+        stored: Option<SecretString>,
+    ) -> Result<bool, PasswordError> {
         let decoy = SecretString::from(self.decoy.as_str());
         self.in_turn(move || {
             let same = matches_now(&password, stored.as_ref().unwrap_or(&decoy))?;
@@ -91,7 +95,8 @@ impl Passwords {
 
 fn hash_now(password: &SecretString) -> Result<String, PasswordError> {
     let hash = Argon2::default().hash_password(password.expose_secret().as_bytes());
-    hash.map(|hash| hash.to_string()).map_err(PasswordError::Hash)
+    hash.map(|hash| hash.to_string())
+        .map_err(PasswordError::Hash)
 }
 
 fn matches_now(password: &SecretString, stored: &SecretString) -> Result<bool, PasswordError> {
@@ -116,9 +121,22 @@ mod tests {
     async fn only_the_same_password_matches_its_hash() {
         let passwords = Passwords::new().unwrap();
         let hash = passwords.hash(secret("correct horse")).await.unwrap();
-        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-        assert!(passwords.matches(secret("correct horse"), Some(secret(&hash))).await.unwrap());
-        assert!(!passwords.matches(secret("Correct horse"), Some(secret(&hash))).await.unwrap());
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{hash}"
+        );
+        assert!(
+            passwords
+                .matches(secret("correct horse"), Some(secret(&hash)))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !passwords
+                .matches(secret("Correct horse"), Some(secret(&hash)))
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test]
@@ -131,7 +149,12 @@ mod tests {
     #[tokio::test]
     async fn no_password_matches_an_account_that_is_not_there() {
         let passwords = Passwords::new().unwrap();
-        assert!(!passwords.matches(secret("anything at all"), None).await.unwrap());
+        assert!(
+            !passwords
+                .matches(secret("anything at all"), None)
+                .await
+                .unwrap()
+        );
     }
 
     #[test]

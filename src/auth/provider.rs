@@ -85,7 +85,11 @@ pub enum IdentityError {
     InvalidEmail,
     #[error("User metadata can't hold that much, or a NUL character")]
     InvalidMetadata,
-    #[error("Password should have {} to {} characters", passwords::MIN_CHARS, passwords::MAX_CHARS)]
+    #[error(
+        "Password should have {} to {} characters",
+        passwords::MIN_CHARS,
+        passwords::MAX_CHARS
+    )]
     WeakPassword,
     #[error("User already registered")]
     UserExists,
@@ -143,16 +147,25 @@ impl Provider {
     pub async fn sign_up(&self, new: SignUp, address: IpAddr) -> Result<SignedIn, IdentityError> {
         self.limit(|attempts| attempts.from(address))?;
         let address_of = email::parse(&new.email).ok_or(IdentityError::InvalidEmail)?;
-        let account = self.create(&address_of, new.password, new.user_metadata).await?;
+        let account = self
+            .create(&address_of, new.password, new.user_metadata)
+            .await?;
         self.open_session(&account).await
     }
 
     /// Signs in by password. An unknown address takes as long as a wrong password.
-    pub async fn sign_in(&self, email: &str, password: SecretString, address: IpAddr) -> Result<SignedIn, IdentityError> {
+    pub async fn sign_in(
+        &self,
+        email: &str,
+        password: SecretString,
+        address: IpAddr,
+    ) -> Result<SignedIn, IdentityError> {
         let email = email::parse(email).ok_or(IdentityError::InvalidCredentials)?;
         self.limit(|attempts| attempts.sign_in(&email, address))?;
         let account = store::account_by_email(&self.pool, &email).await?;
-        let stored = account.as_ref().map(|account| account.password_hash.clone());
+        let stored = account
+            .as_ref()
+            .map(|account| account.password_hash.clone());
         let right = self.passwords.matches(password, stored).await?;
         match account.filter(|_| right) {
             Some(account) => {
@@ -204,17 +217,31 @@ impl Provider {
     }
 
     /// Changes the caller's account. A new password ends their other sessions.
-    pub async fn update(&self, access_token: &str, change: Change) -> Result<Account, IdentityError> {
+    pub async fn update(
+        &self,
+        access_token: &str,
+        change: Change,
+    ) -> Result<Account, IdentityError> {
         let caller = self.caller(access_token).await?;
         let current = &caller.account.password_hash;
         if let Some(claimed) = change.current_password
-            && !self.passwords.matches(claimed, Some(current.clone())).await?
+            && !self
+                .passwords
+                .matches(claimed, Some(current.clone()))
+                .await?
         {
             return Err(IdentityError::InvalidCredentials);
         }
         let password_hash = match change.password {
-            Some(new) if !passwords::is_acceptable(&new) => return Err(IdentityError::WeakPassword),
-            Some(new) if self.passwords.matches(new.clone(), Some(current.clone())).await? => {
+            Some(new) if !passwords::is_acceptable(&new) => {
+                return Err(IdentityError::WeakPassword);
+            }
+            Some(new)
+                if self
+                    .passwords
+                    .matches(new.clone(), Some(current.clone()))
+                    .await? =>
+            {
                 return Err(IdentityError::SamePassword);
             }
             Some(new) => Some(self.passwords.hash(new).await?),
@@ -225,8 +252,10 @@ impl Provider {
             None => None,
         };
         refuse_nul(&change.user_metadata)?;
-        let (removed, set): (Map<_, _>, Map<_, _>) =
-            change.user_metadata.into_iter().partition(|(_, value)| value.is_null());
+        let (removed, set): (Map<_, _>, Map<_, _>) = change
+            .user_metadata
+            .into_iter()
+            .partition(|(_, value)| value.is_null());
         let change = store::AccountChange {
             email,
             password_hash,
@@ -234,12 +263,12 @@ impl Provider {
             remove_metadata: removed.into_iter().map(|(name, _)| name).collect(),
         };
         let (user, keep) = (caller.account.id, caller.session);
-        store::update_account(&self.pool, user, keep, &change, Utc::now()).await.map_err(|error| {
-            match error {
+        store::update_account(&self.pool, user, keep, &change, Utc::now())
+            .await
+            .map_err(|error| match error {
                 store::WriteError::EmailTaken => IdentityError::EmailTaken,
                 other => other.into(),
-            }
-        })
+            })
     }
 
     /// Ends sessions of the caller. Their refresh tokens fail at once; access tokens live on until
@@ -263,7 +292,11 @@ impl Provider {
 
     /// The account of that address, made where it is missing; one that is there keeps its
     /// password. For the demo login of development alone.
-    pub async fn ensure_user(&self, email: &str, password: SecretString) -> Result<UserId, IdentityError> {
+    pub async fn ensure_user(
+        &self,
+        email: &str,
+        password: SecretString,
+    ) -> Result<UserId, IdentityError> {
         let email = email::parse(email).ok_or(IdentityError::InvalidEmail)?;
         if let Some(account) = store::account_by_email(&self.pool, &email).await? {
             return Ok(account.id);
@@ -279,7 +312,12 @@ impl Provider {
         }
     }
 
-    async fn create(&self, email: &str, password: SecretString, user_metadata: Map<String, Value>) -> Result<Account, IdentityError> {
+    async fn create(
+        &self,
+        email: &str,
+        password: SecretString,
+        user_metadata: Map<String, Value>,
+    ) -> Result<Account, IdentityError> {
         if !passwords::is_acceptable(&password) {
             return Err(IdentityError::WeakPassword);
         }
@@ -296,7 +334,11 @@ impl Provider {
 
     async fn open_session(&self, account: &Account) -> Result<SignedIn, IdentityError> {
         let now = Utc::now();
-        let session = store::Session { id: Uuid::new_v4(), created_at: now, refreshed_at: now };
+        let session = store::Session {
+            id: Uuid::new_v4(),
+            created_at: now,
+            refreshed_at: now,
+        };
         let token = self.new_refresh_token();
         let account = store::open_session(&self.pool, account, &session, &token).await?;
         let account = account.ok_or(IdentityError::InvalidCredentials)?;
@@ -307,15 +349,27 @@ impl Provider {
         let principal = self.verifier.verify(access_token).await?;
         let session = principal.session.ok_or(IdentityError::SessionNotFound)?;
         let account = store::account_by_session(&self.pool, session, principal.user).await?;
-        Ok(Caller { session, account: account.ok_or(IdentityError::SessionNotFound)? })
+        Ok(Caller {
+            session,
+            account: account.ok_or(IdentityError::SessionNotFound)?,
+        })
     }
 
     fn new_refresh_token(&self) -> store::NewRefreshToken {
         let id = Uuid::new_v4();
-        store::NewRefreshToken { id, hash: hash_refresh_token(&self.keys.refresh_token(id)) }
+        store::NewRefreshToken {
+            id,
+            hash: hash_refresh_token(&self.keys.refresh_token(id)),
+        }
     }
 
-    fn signed_in(&self, account: Account, session: &store::Session, refresh_token: Uuid, now: DateTime<Utc>) -> Result<SignedIn, IdentityError> {
+    fn signed_in(
+        &self,
+        account: Account,
+        session: &store::Session,
+        refresh_token: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<SignedIn, IdentityError> {
         let expires_at = now + TimeDelta::seconds(ACCESS_TOKEN_SECONDS);
         let claims = json!({
             "iss": self.keys.issuer(),
@@ -341,7 +395,10 @@ impl Provider {
         })
     }
 
-    fn limit(&self, check: impl FnOnce(&Attempts) -> Result<(), TooMany>) -> Result<(), IdentityError> {
+    fn limit(
+        &self,
+        check: impl FnOnce(&Attempts) -> Result<(), TooMany>,
+    ) -> Result<(), IdentityError> {
         match &self.attempts {
             Some(attempts) => check(attempts).map_err(|TooMany { retry_after }| {
                 tracing::warn!(target: "security", "too many attempts to sign in");
@@ -402,9 +459,15 @@ fn refuse_nul(metadata: &Map<String, Value>) -> Result<(), IdentityError> {
         }
     }
     fn clean_members(members: &Map<String, Value>) -> bool {
-        members.iter().all(|(name, value)| !name.contains('\0') && clean(value))
+        members
+            .iter()
+            .all(|(name, value)| !name.contains('\0') && clean(value))
     }
-    if clean_members(metadata) { Ok(()) } else { Err(IdentityError::InvalidMetadata) }
+    if clean_members(metadata) {
+        Ok(())
+    } else {
+        Err(IdentityError::InvalidMetadata)
+    }
 }
 
 impl From<PasswordError> for IdentityError {
@@ -432,7 +495,11 @@ mod tests {
     use crate::store::identity::RefreshToken;
 
     fn token(id: u128, parent: Option<u128>, used_at: Option<DateTime<Utc>>) -> RefreshToken {
-        RefreshToken { id: Uuid::from_u128(id), parent: parent.map(Uuid::from_u128), used_at }
+        RefreshToken {
+            id: Uuid::from_u128(id),
+            parent: parent.map(Uuid::from_u128),
+            used_at,
+        }
     }
 
     fn at(seconds: i64) -> DateTime<Utc> {
@@ -448,22 +515,34 @@ mod tests {
     #[test]
     fn the_one_before_brings_the_same_answer_for_ten_seconds() {
         let (parent, active) = (token(1, None, Some(at(0))), token(2, Some(1), None));
-        assert_eq!(rule(parent, Some(active), at(0), at(10)), Ruling::SameAgain(active.id));
+        assert_eq!(
+            rule(parent, Some(active), at(0), at(10)),
+            Ruling::SameAgain(active.id)
+        );
         assert_eq!(rule(parent, Some(active), at(0), at(11)), Ruling::Stolen);
     }
 
     #[test]
     fn an_older_ancestor_is_stolen_however_soon_it_comes() {
         let (grandparent, active) = (token(1, None, Some(at(0))), token(3, Some(2), None));
-        assert_eq!(rule(grandparent, Some(active), at(1), at(1)), Ruling::Stolen);
+        assert_eq!(
+            rule(grandparent, Some(active), at(1), at(1)),
+            Ruling::Stolen
+        );
     }
 
     #[test]
     fn a_session_left_alone_for_thirty_days_has_ended() {
         let active = token(1, None, None);
         let day = 24 * 3600;
-        assert_eq!(rule(active, Some(active), at(0), at(30 * day)), Ruling::Rotate);
-        assert_eq!(rule(active, Some(active), at(0), at(30 * day + 1)), Ruling::Expired);
+        assert_eq!(
+            rule(active, Some(active), at(0), at(30 * day)),
+            Ruling::Rotate
+        );
+        assert_eq!(
+            rule(active, Some(active), at(0), at(30 * day + 1)),
+            Ruling::Expired
+        );
     }
 
     #[test]

@@ -109,7 +109,11 @@ impl Verifier {
             }
             (None, None) => (None, None),
         };
-        Ok(Self { secret, public, issuer })
+        Ok(Self {
+            secret,
+            public,
+            issuer,
+        })
     }
 
     /// The person that `token` names. Touches the network only where the token names a key that
@@ -149,7 +153,10 @@ impl Verifier {
         if header.alg == Algorithm::HS256 {
             return self.secret.clone().ok_or(TokenError::Algorithm);
         }
-        let kid = header.kid.as_deref().filter(|kid| kid.len() <= MAX_KID_BYTES);
+        let kid = header
+            .kid
+            .as_deref()
+            .filter(|kid| kid.len() <= MAX_KID_BYTES);
         let kid = kid.ok_or(TokenError::UnknownKey)?;
         let key = match &self.public {
             _ if !matches!(header.alg, Algorithm::ES256 | Algorithm::RS256) => {
@@ -160,7 +167,11 @@ impl Verifier {
             Some(PublicKeys::BuiltIn { .. }) => return Err(TokenError::UnknownKey),
             Some(PublicKeys::Project(cache)) => cache.key(kid).await?,
         };
-        if key.algorithm() == header.alg { Ok(key) } else { Err(TokenError::Algorithm) }
+        if key.algorithm() == header.alg {
+            Ok(key)
+        } else {
+            Err(TokenError::Algorithm)
+        }
     }
 
     fn signed_claims(&self, token: &str, key: &VerifyingKey) -> Result<Claims, TokenError> {
@@ -179,7 +190,10 @@ fn key_set_address(base: &Url) -> Url {
     let mut address = base.clone();
     address.set_query(None);
     address.set_fragment(None);
-    let path = format!("{}/auth/v1/.well-known/jwks.json", base.path().trim_end_matches('/'));
+    let path = format!(
+        "{}/auth/v1/.well-known/jwks.json",
+        base.path().trim_end_matches('/')
+    );
     address.set_path(&path);
     address
 }
@@ -201,19 +215,29 @@ struct Claims {
 
 impl Claims {
     fn person(self, issuer: Option<&str>, now: DateTime<Utc>) -> Result<Principal, TokenError> {
-        if self.iss.is_empty() || self.iss == API_KEY_ISSUER || issuer.is_some_and(|issuer| issuer != self.iss) {
+        if self.iss.is_empty()
+            || self.iss == API_KEY_ISSUER
+            || issuer.is_some_and(|issuer| issuer != self.iss)
+        {
             return Err(TokenError::Issuer);
         }
         if self.role != AUTHENTICATED {
             return Err(TokenError::Role);
         }
         let latest = (now + MAX_AHEAD).timestamp();
-        if [self.iat, self.nbf].into_iter().flatten().any(|time| time > latest) {
+        if [self.iat, self.nbf]
+            .into_iter()
+            .flatten()
+            .any(|time| time > latest)
+        {
             return Err(TokenError::NotYetValid);
         }
         Ok(Principal {
             user: UserId(hyphenated(&self.sub).ok_or(TokenError::Subject)?),
-            email: self.email.map(|text| email::normalise(&text)).filter(|text| !text.is_empty()),
+            email: self
+                .email
+                .map(|text| email::normalise(&text))
+                .filter(|text| !text.is_empty()),
             session: self.session_id.as_deref().and_then(hyphenated),
             expires_at: DateTime::from_timestamp(self.exp, 0).ok_or(TokenError::Claims)?,
             name: self.user_metadata.as_ref().and_then(display_name),
@@ -229,8 +253,15 @@ fn hyphenated(text: &str) -> Option<Uuid> {
 }
 
 fn display_name(metadata: &Value) -> Option<String> {
-    let text = ["full_name", "name"].iter().find_map(|key| metadata.get(key)?.as_str())?;
-    let name: String = text.trim().chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect();
+    let text = ["full_name", "name"]
+        .iter()
+        .find_map(|key| metadata.get(key)?.as_str())?;
+    let name: String = text
+        .trim()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_NAME_CHARS)
+        .collect();
     (!name.is_empty()).then_some(name)
 }
 

@@ -365,3 +365,111 @@ short_id! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a short id")]
 pub struct BadShortId;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_ids_count_in_base_36_and_order_by_age() {
+        let first: Vec<_> = (0..46_656)
+            .map(|number| ColumnId::nth(number).unwrap())
+            .collect();
+        assert_eq!(
+            [first[0], first[35], first[36], first[46_655]].map(|id| id.to_string()),
+            ["0", "z", "10", "zzz"]
+        );
+        assert!(first.is_sorted_by(|a, b| a < b));
+        for (number, id) in (0..).zip(&first) {
+            assert_eq!(
+                (ColumnId::parse(id.as_str()), id.number()),
+                (Some(*id), number)
+            );
+        }
+        assert_eq!(ColumnId::nth(46_656), None);
+        assert_eq!(ChoiceId::nth(46_656).unwrap().as_str(), "1000");
+    }
+
+    #[test]
+    fn what_no_counter_makes_is_no_id() {
+        for bad in ["", "01", "A", "-1", "1000", "é", " 1", "00"] {
+            assert_eq!(ColumnId::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_are_strings_in_json() {
+        let id = ChoiceId::nth(37).unwrap();
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"11\"");
+        assert_eq!(serde_json::from_str::<ChoiceId>("\"11\"").unwrap(), id);
+        assert!(serde_json::from_str::<ChoiceId>("11").is_err());
+    }
+
+    #[test]
+    fn texts_compare_without_case_first() {
+        let mut texts =
+            ["b", "B", "a", "É", "é", "A", "z", "ab", ""].map(|text| Cell::Text(text.to_owned()));
+        texts.sort_by(Cell::compare);
+        let sorted = texts.map(|cell| {
+            if let Cell::Text(text) = cell {
+                text
+            } else {
+                unreachable!()
+            }
+        });
+        assert_eq!(sorted, ["", "A", "a", "ab", "B", "b", "z", "É", "é"]);
+    }
+
+    #[test]
+    fn addresses_compare_as_their_sort_keys() {
+        let address = |line1: &str, city: &str| {
+            let lines = AddressLines {
+                line1: line1.to_owned(),
+                city: city.to_owned(),
+                ..AddressLines::default()
+            };
+            Address::new(lines).unwrap()
+        };
+        let some = [
+            address("1 A", ""),
+            address("1 a", "x"),
+            address("1 a", ""),
+            address("", "1 a"),
+            address("1 A", "X"),
+        ];
+        for a in &some {
+            for b in &some {
+                assert_eq!(a.compare(b), fold::compare(&a.sort_key(), &b.sort_key()));
+            }
+        }
+    }
+
+    #[test]
+    fn places_off_the_globe_are_none() {
+        for (lat, lon) in [
+            (90.5, 0.0),
+            (0.0, 181.0),
+            (f64::NAN, 0.0),
+            (0.0, f64::INFINITY),
+        ] {
+            assert_eq!(Location::new(lat, lon), None);
+        }
+        assert_eq!(Location::new(-0.0, 0.0), Location::new(0.0, -0.0));
+    }
+
+    #[test]
+    fn the_stored_form_is_plain_json() {
+        let id = |number| ColumnId::nth(number).unwrap();
+        let values = Values::from([
+            (id(0), Cell::Number(Decimal::new(-150, 2))),
+            (
+                id(10),
+                Cell::Choices(vec![ChoiceId::nth(1).unwrap(), ChoiceId::nth(36).unwrap()]),
+            ),
+            (id(36), Cell::Text("a\"b".to_owned())),
+        ]);
+        let mut out = String::new();
+        write_stored(&values, &mut out);
+        assert_eq!(out, r#"{"0":-1.5,"a":["1","10"],"10":"a\"b"}"#);
+    }
+}

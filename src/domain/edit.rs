@@ -76,10 +76,25 @@ pub struct ItemPatch {
 /// A command on the items of one list: all or nothing, one event.
 #[derive(Clone, Debug)]
 pub enum ItemCommand {
-    Create { list: ListId, items: Vec<NewItem>, typecast: bool },
-    Update { list: ListId, items: Vec<ItemPatch>, typecast: bool },
-    Delete { list: ListId, ids: Vec<ItemId>, if_version: Option<i64> },
-    Restore { list: ListId, ids: Vec<ItemId> },
+    Create {
+        list: ListId,
+        items: Vec<NewItem>,
+        typecast: bool,
+    },
+    Update {
+        list: ListId,
+        items: Vec<ItemPatch>,
+        typecast: bool,
+    },
+    Delete {
+        list: ListId,
+        ids: Vec<ItemId>,
+        if_version: Option<i64>,
+    },
+    Restore {
+        list: ListId,
+        ids: Vec<ItemId>,
+    },
 }
 
 impl ItemCommand {
@@ -107,9 +122,11 @@ impl ItemCommand {
     /// Those of them that may exist already.
     pub fn known_places(&self) -> Vec<Place> {
         match self {
-            ItemCommand::Create { list, items, .. } => {
-                items.iter().filter(|item| !item.fresh).map(|item| (*list, item.id)).collect()
-            }
+            ItemCommand::Create { list, items, .. } => items
+                .iter()
+                .filter(|item| !item.fresh)
+                .map(|item| (*list, item.id))
+                .collect(),
             _ => self.places(),
         }
     }
@@ -160,9 +177,15 @@ pub fn judge(command: &ItemCommand, bench: &Bench<'_>) -> Result<Verdict, AppErr
     check_size(command)?;
     check_distinct(command)?;
     match command {
-        ItemCommand::Create { items, typecast, .. } => create(list, items, *typecast, bench),
-        ItemCommand::Update { items, typecast, .. } => update(list, items, *typecast, bench),
-        ItemCommand::Delete { ids, if_version, .. } => delete(list, ids, *if_version, bench),
+        ItemCommand::Create {
+            items, typecast, ..
+        } => create(list, items, *typecast, bench),
+        ItemCommand::Update {
+            items, typecast, ..
+        } => update(list, items, *typecast, bench),
+        ItemCommand::Delete {
+            ids, if_version, ..
+        } => delete(list, ids, *if_version, bench),
         ItemCommand::Restore { ids, .. } => restore(list, ids, bench),
     }
 }
@@ -181,7 +204,9 @@ fn check_size(command: &ItemCommand) -> Result<(), AppError> {
         return Err(AppError::field("/items", "empty", "name at least one item"));
     }
     if command.len() > MAX_ITEMS {
-        return Err(AppError::too_large(format!("At most {MAX_ITEMS} items in one request")));
+        return Err(AppError::too_large(format!(
+            "At most {MAX_ITEMS} items in one request"
+        )));
     }
     Ok(())
 }
@@ -213,11 +238,18 @@ fn create(
             return Err(AppError::conflict("An item of this id exists already")
                 .at(format!("/items/{index}/id"), "taken"));
         }
-        let values = parse(list, &new.values, typecast, bench, |path| {
-            format!("/items/{index}/values/{path}")
-        }, &mut errors);
-        let mut cells: Values =
-            values.into_iter().filter_map(|(column, cell)| Some((column.id, cell?))).collect();
+        let values = parse(
+            list,
+            &new.values,
+            typecast,
+            bench,
+            |path| format!("/items/{index}/values/{path}"),
+            &mut errors,
+        );
+        let mut cells: Values = values
+            .into_iter()
+            .filter_map(|(column, cell)| Some((column.id, cell?)))
+            .collect();
         verdict.next_number = complete(list, &mut cells, verdict.next_number);
         require(list, &cells, index, &mut errors);
         let item = Item {
@@ -253,9 +285,14 @@ fn update(
         if let Some(expected) = &patch.if_values {
             check_values(list, before, expected, index, typecast, bench)?;
         }
-        let cells = parse(list, &patch.values, typecast, bench, |path| {
-            format!("/items/{index}/values/{path}")
-        }, &mut errors);
+        let cells = parse(
+            list,
+            &patch.values,
+            typecast,
+            bench,
+            |path| format!("/items/{index}/values/{path}"),
+            &mut errors,
+        );
         let mut item = Item::clone(before);
         let (mut set, mut was) = (Cells::default(), Cells::default());
         for (column, cell) in cells {
@@ -268,7 +305,13 @@ fn update(
         }
         require(list, &item.values, index, &mut errors);
         item.touch(bench);
-        let change = change("updated", list, &item, Some(&set.close()), Some(&was.close()));
+        let change = change(
+            "updated",
+            list,
+            &item,
+            Some(&set.close()),
+            Some(&was.close()),
+        );
         verdict.push(item, change, index, &mut errors);
         errors.stop_if_many()?;
     }
@@ -299,7 +342,10 @@ fn restore(list: &Arc<List>, ids: &[ItemId], bench: &Bench<'_>) -> Result<Verdic
     let mut verdict = Verdict::of(list, ids.len(), bench);
     let mut errors = Errors::default();
     for (index, id) in ids.iter().enumerate() {
-        let before = bench.items.get(&(list.id, *id)).ok_or_else(AppError::not_found)?;
+        let before = bench
+            .items
+            .get(&(list.id, *id))
+            .ok_or_else(AppError::not_found)?;
         if before.deleted_at.is_none() {
             return Err(AppError::conflict("The item is not in the trash"));
         }
@@ -328,7 +374,11 @@ impl Verdict {
         let mut stored = String::with_capacity(change.len());
         write_stored(&item.values, &mut stored);
         if stored.len() > MAX_ITEM_BYTES {
-            errors.note(format!("/items/{index}"), "too_large", "an item holds at most 1 MiB");
+            errors.note(
+                format!("/items/{index}"),
+                "too_large",
+                "an item holds at most 1 MiB",
+            );
         }
         self.stored.push(stored);
         self.changes.push(change);
@@ -374,14 +424,22 @@ fn check_values(
     bench: &Bench<'_>,
 ) -> Result<(), AppError> {
     let mut errors = Errors::default();
-    let cells = parse(list, expected, typecast, bench, |path| {
-        format!("/items/{index}/if_values/{path}")
-    }, &mut errors);
+    let cells = parse(
+        list,
+        expected,
+        typecast,
+        bench,
+        |path| format!("/items/{index}/if_values/{path}"),
+        &mut errors,
+    );
     errors.into_result()?;
     for (column, cell) in cells {
         if item.values.get(&column.id) != cell.as_ref() {
             return Err(AppError::conflict("A cell is not as expected")
-                .at(format!("/items/{index}/if_values/{}", column.key), "mismatch")
+                .at(
+                    format!("/items/{index}/if_values/{}", column.key),
+                    "mismatch",
+                )
                 .with_current(item.to_wire(list)));
         }
     }
@@ -397,11 +455,17 @@ fn parse<'a>(
     path: impl Fn(&str) -> String,
     errors: &mut Errors,
 ) -> Vec<(&'a Column, Option<Cell>)> {
-    let context = ParseContext { members: bench.members };
+    let context = ParseContext {
+        members: bench.members,
+    };
     let mut cells = Vec::with_capacity(values.0.len());
     for (key, raw) in &values.0 {
         let Some(column) = list.columns.by_key(key) else {
-            errors.note(path(&pointer(key)), "unknown_column", "the list has no such column");
+            errors.note(
+                path(&pointer(key)),
+                "unknown_column",
+                "the list has no such column",
+            );
             continue;
         };
         match parse_cell(column, raw, typecast, &context) {
@@ -418,10 +482,11 @@ fn parse_cell(
     typecast: bool,
     context: &ParseContext<'_>,
 ) -> Result<Option<Cell>, super::columns::CellError> {
-    if typecast && raw.get().starts_with('"') {
-        if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
-            return column.parse_text(&text, &TextHints::default());
-        }
+    if typecast
+        && raw.get().starts_with('"')
+        && let Ok(text) = serde_json::from_str::<String>(raw.get())
+    {
+        return column.parse_text(&text, &TextHints::default());
     }
     column.parse_json(raw.get(), context)
 }
@@ -510,14 +575,26 @@ struct Errors(Vec<FieldError>);
 
 impl Errors {
     fn note(&mut self, path: String, code: &'static str, message: impl Into<String>) {
-        self.0.push(FieldError { path, code: code.into(), message: message.into() });
+        self.0.push(FieldError {
+            path,
+            code: code.into(),
+            message: message.into(),
+        });
     }
 
     fn stop_if_many(&mut self) -> Result<(), AppError> {
-        if self.0.len() < 100 { Ok(()) } else { Err(AppError::fields(std::mem::take(&mut self.0))) }
+        if self.0.len() < 100 {
+            Ok(())
+        } else {
+            Err(AppError::fields(std::mem::take(&mut self.0)))
+        }
     }
 
     fn into_result(self) -> Result<(), AppError> {
-        if self.0.is_empty() { Ok(()) } else { Err(AppError::fields(self.0)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(AppError::fields(self.0))
+        }
     }
 }

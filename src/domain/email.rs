@@ -19,7 +19,9 @@ pub fn normalise(text: &str) -> String {
 /// [`MAX_BYTES`]: display names, address literals and control characters are refused.
 pub fn parse(text: &str) -> Option<String> {
     let address = normalise(text);
-    let plain = Options::default().without_display_text().without_domain_literal();
+    let plain = Options::default()
+        .without_display_text()
+        .without_domain_literal();
     let fits = address.len() <= MAX_BYTES && !address.chars().any(char::is_control);
     (fits && EmailAddress::parse_with_options(&address, plain).is_ok()).then_some(address)
 }
@@ -31,15 +33,26 @@ mod tests {
 
     #[test]
     fn case_and_space_around_do_not_make_another_address() {
-        assert_eq!(parse("  Ada@Example.COM\n").as_deref(), Some("ada@example.com"));
+        assert_eq!(
+            parse("  Ada@Example.COM\n").as_deref(),
+            Some("ada@example.com")
+        );
     }
 
     #[test]
     fn what_is_not_one_plain_mailbox_is_refused() {
         let long = format!("{}@example.com", "a".repeat(MAX_BYTES));
         for text in [
-            "", "ada", "@example.com", "ada@", "a@b@c.com", "Ada <ada@example.com>",
-            "ada@[127.0.0.1]", "ada\0@example.com", "ada@exa mple.com", long.as_str(),
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "a@b@c.com",
+            "Ada <ada@example.com>",
+            "ada@[127.0.0.1]",
+            "ada\0@example.com",
+            "ada@exa mple.com",
+            long.as_str(),
         ] {
             assert_eq!(parse(text), None, "{text:?}");
         }

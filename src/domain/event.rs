@@ -28,7 +28,11 @@ pub enum Audience {
 impl Audience {
     /// The class of a role: sockets of one class see the same events.
     pub fn of_role(role: Role) -> Audience {
-        if role >= Role::Admin { Audience::Admins } else { Audience::Members }
+        if role >= Role::Admin {
+            Audience::Admins
+        } else {
+            Audience::Members
+        }
     }
 
     /// The class that an event of this kind needs.

@@ -91,8 +91,15 @@ impl Filter {
             let message = format!("longer than {MAX_LENGTH} bytes");
             return Err(vec![error("/filter".to_owned(), "too_long", message)]);
         }
-        let mut reader = Reader { columns, me, conditions: 0, values: 0 };
-        reader.filter(json, "/filter", 1).map_err(|wrong| vec![wrong])
+        let mut reader = Reader {
+            columns,
+            me,
+            conditions: 0,
+            values: 0,
+        };
+        reader
+            .filter(json, "/filter", 1)
+            .map_err(|wrong| vec![wrong])
     }
 
     /// Whether an item is asked for. `columns` are those of its list.
@@ -254,15 +261,11 @@ impl Op {
     }
 }
 
-
 /// Whether cells hold several of something.
 fn is_set(ty: ColumnType) -> bool {
     matches!(
         ty,
-        ColumnType::MultiSelect
-            | ColumnType::User
-            | ColumnType::CreatedBy
-            | ColumnType::UpdatedBy
+        ColumnType::MultiSelect | ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy
     )
 }
 
@@ -283,26 +286,63 @@ impl Reader<'_> {
             return Err(error(path.to_owned(), "too_deep", message));
         }
         match node {
-            Node { and: Some(members), or: None, not: None, column: None, op: None, value: None } => {
-                Ok(Filter::All(self.members(members, &format!("{path}/and"), depth)?))
-            }
-            Node { and: None, or: Some(members), not: None, column: None, op: None, value: None } => {
-                Ok(Filter::Any(self.members(members, &format!("{path}/or"), depth)?))
-            }
-            Node { and: None, or: None, not: Some(inner), column: None, op: None, value: None } => {
+            Node {
+                and: Some(members),
+                or: None,
+                not: None,
+                column: None,
+                op: None,
+                value: None,
+            } => Ok(Filter::All(self.members(
+                members,
+                &format!("{path}/and"),
+                depth,
+            )?)),
+            Node {
+                and: None,
+                or: Some(members),
+                not: None,
+                column: None,
+                op: None,
+                value: None,
+            } => Ok(Filter::Any(self.members(
+                members,
+                &format!("{path}/or"),
+                depth,
+            )?)),
+            Node {
+                and: None,
+                or: None,
+                not: Some(inner),
+                column: None,
+                op: None,
+                value: None,
+            } => {
                 let inner = self.filter(inner.get(), &format!("{path}/not"), depth + 1)?;
                 Ok(Filter::Not(Box::new(inner)))
             }
-            Node { and: None, or: None, not: None, column: Some(key), op: Some(op), value } => {
-                self.condition(&key, &op, value.map(RawValue::get), path).map(Filter::Is)
-            }
+            Node {
+                and: None,
+                or: None,
+                not: None,
+                column: Some(key),
+                op: Some(op),
+                value,
+            } => self
+                .condition(&key, &op, value.map(RawValue::get), path)
+                .map(Filter::Is),
             _ => Err(malformed(
                 "either and, or, not, or a condition of column, op and value".to_owned(),
             )),
         }
     }
 
-    fn members(&mut self, json: &RawValue, path: &str, depth: usize) -> Result<Vec<Filter>, FieldError> {
+    fn members(
+        &mut self,
+        json: &RawValue,
+        path: &str,
+        depth: usize,
+    ) -> Result<Vec<Filter>, FieldError> {
         let members = array(json.get(), path)?;
         if members.is_empty() {
             self.count_condition(path)?;
@@ -323,7 +363,11 @@ impl Reader<'_> {
     ) -> Result<Condition, FieldError> {
         self.count_condition(path)?;
         let column = self.columns.by_key(key).ok_or_else(|| {
-            error(format!("{path}/column"), "unknown_column", format!("no column {key:?}"))
+            error(
+                format!("{path}/column"),
+                "unknown_column",
+                format!("no column {key:?}"),
+            )
         })?;
         let at_op = |code, message| error(format!("{path}/op"), code, message);
         let Some((op, negated)) = Op::of(name) else {
@@ -335,10 +379,17 @@ impl Reader<'_> {
         };
         if !op.suits(column.ty) {
             let ty = column.ty.as_str();
-            return Err(at_op("bad_op", format!("a column of type {ty} can't be asked {name}")));
+            return Err(at_op(
+                "bad_op",
+                format!("a column of type {ty} can't be asked {name}"),
+            ));
         }
         let test = self.test(op, column, value, &format!("{path}/value"))?;
-        Ok(Condition { column: column.id, negated, test })
+        Ok(Condition {
+            column: column.id,
+            negated,
+            test,
+        })
     }
 
     fn test(
@@ -351,7 +402,11 @@ impl Reader<'_> {
         if op == Op::Empty {
             return match value {
                 None => Ok(Test::Empty),
-                Some(_) => Err(error(path.to_owned(), "malformed", "takes no value".to_owned())),
+                Some(_) => Err(error(
+                    path.to_owned(),
+                    "malformed",
+                    "takes no value".to_owned(),
+                )),
             };
         }
         let value = value.unwrap_or("null");
@@ -375,7 +430,12 @@ impl Reader<'_> {
             .map_err(|wrong| error(path.to_owned(), wrong.code, wrong.message))
     }
 
-    fn operands(&mut self, column: &Column, json: &str, path: &str) -> Result<Vec<Cell>, FieldError> {
+    fn operands(
+        &mut self,
+        column: &Column,
+        json: &str,
+        path: &str,
+    ) -> Result<Vec<Cell>, FieldError> {
         array(json, path)?
             .iter()
             .enumerate()
@@ -404,8 +464,7 @@ impl Reader<'_> {
     fn count_values(&mut self, more: usize, path: &str) -> Result<(), FieldError> {
         self.values = self.values.saturating_add(more);
         let message = || format!("more than {MAX_VALUES} values in one filter");
-        within(self.values, MAX_VALUES)
-            .ok_or_else(|| error(path.to_owned(), "too_many", message()))
+        within(self.values, MAX_VALUES).ok_or_else(|| error(path.to_owned(), "too_many", message()))
     }
 }
 
@@ -414,12 +473,21 @@ fn within(count: usize, most: usize) -> Option<()> {
 }
 
 fn array<'j>(json: &'j str, path: &str) -> Result<Vec<&'j RawValue>, FieldError> {
-    serde_json::from_str(json)
-        .map_err(|_| error(path.to_owned(), "not_an_array", "expected an array".to_owned()))
+    serde_json::from_str(json).map_err(|_| {
+        error(
+            path.to_owned(),
+            "not_an_array",
+            "expected an array".to_owned(),
+        )
+    })
 }
 
 fn error(path: String, code: &'static str, message: String) -> FieldError {
-    FieldError { path, code: Cow::Borrowed(code), message }
+    FieldError {
+        path,
+        code: Cow::Borrowed(code),
+        message,
+    }
 }
 
 #[cfg(test)]
@@ -447,8 +515,12 @@ mod tests {
             ty,
             options: match ty {
                 _ if ty.is_select() => Options::from_json(ty, &choices, None).unwrap(),
-                ColumnType::Phone => Options::from_json(ty, &json!({"region": "US"}), None).unwrap(),
-                ColumnType::User => Options::from_json(ty, &json!({"multiple": true}), None).unwrap(),
+                ColumnType::Phone => {
+                    Options::from_json(ty, &json!({"region": "US"}), None).unwrap()
+                }
+                ColumnType::User => {
+                    Options::from_json(ty, &json!({"multiple": true}), None).unwrap()
+                }
                 _ => Options::default(),
             },
             required: false,
@@ -460,17 +532,24 @@ mod tests {
     }
 
     fn item(columns: &ColumnSet, values: Value) -> Item {
-        let cells = values.as_object().unwrap().iter().filter_map(|(key, value)| {
-            let column = columns.by_key(key).unwrap();
-            let cell = column.parse_json(&value.to_string(), &ParseContext { members: &|_| true });
-            Some((column.id, cell.unwrap()?))
-        });
+        let cells = values
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter_map(|(key, value)| {
+                let column = columns.by_key(key).unwrap();
+                let cell =
+                    column.parse_json(&value.to_string(), &ParseContext { members: &|_| true });
+                Some((column.id, cell.unwrap()?))
+            });
         Item {
             id: ItemId(Uuid::nil()),
             version: 1,
             seq: 1,
             values: cells.collect::<Values>(),
-            created_at: DateTime::parse_from_rfc3339("2026-02-15T10:00:00Z").unwrap().to_utc(),
+            created_at: DateTime::parse_from_rfc3339("2026-02-15T10:00:00Z")
+                .unwrap()
+                .to_utc(),
             created_by: ME,
             updated_at: DateTime::UNIX_EPOCH,
             updated_by: OTHER,
@@ -490,7 +569,9 @@ mod tests {
     }
 
     fn wrong(json: &str) -> (String, String) {
-        let error = Filter::parse(json, &columns(), ME).expect_err(json).remove(0);
+        let error = Filter::parse(json, &columns(), ME)
+            .expect_err(json)
+            .remove(0);
         (error.path, error.code.into_owned())
     }
 
@@ -515,7 +596,12 @@ mod tests {
             ("number", "in", json!([1, 10]), true),
             ("checkbox", "eq", json!(false), true),
             ("date", "gte", json!("2026-02-15"), true),
-            ("date_time", "lt", json!("2026-02-15T11:00:00.6+01:00"), true),
+            (
+                "date_time",
+                "lt",
+                json!("2026-02-15T11:00:00.6+01:00"),
+                true,
+            ),
             ("created_at", "eq", json!("2026-02-15T10:00:00Z"), true),
             ("single_select", "gt", json!("New"), true),
             ("single_select", "lt", json!("Gone"), true),
@@ -532,7 +618,12 @@ mod tests {
             ("created_by", "eq", json!({"me": true}), true),
             ("updated_by", "in", json!([{"me": true}]), false),
             ("address", "contains", json!("main st"), true),
-            ("address", "eq", json!({"line1": "1 MAIN st", "city": "sacramento"}), true),
+            (
+                "address",
+                "eq",
+                json!({"line1": "1 MAIN st", "city": "sacramento"}),
+                true,
+            ),
             ("location", "eq", json!({"lat": 38.5, "lon": -121.4}), true),
         ];
         for (key, op, value, holds) in cases {
@@ -566,14 +657,22 @@ mod tests {
             assert_eq!(filter.matches(&columns, &empty), !holds, "{json}");
         }
         let is_empty = r#"{"column":"text","op":"is_empty"}"#;
-        assert!(!Filter::parse(is_empty, &columns, ME).unwrap().matches(&columns, &filled));
+        assert!(
+            !Filter::parse(is_empty, &columns, ME)
+                .unwrap()
+                .matches(&columns, &filled)
+        );
     }
 
     #[test]
     fn groups_without_members_are_everything_and_nothing() {
         let columns = columns();
         let item = item(&columns, json!({}));
-        let holds = |json| Filter::parse(json, &columns, ME).unwrap().matches(&columns, &item);
+        let holds = |json| {
+            Filter::parse(json, &columns, ME)
+                .unwrap()
+                .matches(&columns, &item)
+        };
         assert!(holds(r#"{"and":[]}"#));
         assert!(!holds(r#"{"or":[]}"#));
         assert!(holds(r#"{"or":[{"or":[]},{"not":{"or":[]}}]}"#));
@@ -582,7 +681,10 @@ mod tests {
     #[test]
     fn a_choice_that_is_gone_is_an_empty_cell() {
         let before = columns();
-        let item = item(&before, json!({"single_select": "Gone", "multi_select": ["Gone", "Old"]}));
+        let item = item(
+            &before,
+            json!({"single_select": "Gone", "multi_select": ["Gone", "Old"]}),
+        );
         let fewer = json!({"choices": [{"name": "New"}, {"name": "Old"}]});
         let after = ColumnSet::new(
             before
@@ -597,15 +699,23 @@ mod tests {
                 })
                 .collect(),
         );
-        let holds = |json| Filter::parse(json, &after, ME).unwrap().matches(&after, &item);
+        let holds = |json| {
+            Filter::parse(json, &after, ME)
+                .unwrap()
+                .matches(&after, &item)
+        };
         assert!(holds(r#"{"column":"single_select","op":"is_empty"}"#));
-        assert!(holds(r#"{"column":"multi_select","op":"eq","value":["Old"]}"#));
+        assert!(holds(
+            r#"{"column":"multi_select","op":"eq","value":["Old"]}"#
+        ));
     }
 
     #[test]
     fn a_broken_rule_is_named_by_its_place() {
         let condition = |op: &str, value: &str| {
-            format!(r#"{{"and":[{{"column":"text","op":"eq","value":"a"}},{{"not":{{"column":"number","op":"{op}","value":{value}}}}}]}}"#)
+            format!(
+                r#"{{"and":[{{"column":"text","op":"eq","value":"a"}},{{"not":{{"column":"number","op":"{op}","value":{value}}}}}]}}"#
+            )
         };
         let at = |path: &str, code: &str| (path.to_owned(), code.to_owned());
         for (json, path, code) in [
@@ -617,25 +727,82 @@ mod tests {
             (r#"{"nor":[]}"#, "/filter", "malformed"),
             (r#"{"and":{}}"#, "/filter/and", "not_an_array"),
             (r#"{"and":[3]}"#, "/filter/and/0", "malformed"),
-            (r#"{"column":"Nowhere","op":"eq","value":1}"#, "/filter/column", "unknown_column"),
-            (r#"{"column":"text","op":"like","value":"a"}"#, "/filter/op", "unknown_op"),
-            (r#"{"column":"text","op":"is_empty","value":1}"#, "/filter/value", "malformed"),
-            (r#"{"column":"text","op":"eq"}"#, "/filter/value", "missing_value"),
-            (r#"{"column":"text","op":"eq","value":null}"#, "/filter/value", "missing_value"),
-            (r#"{"column":"text","op":"contains","value":""}"#, "/filter/value", "missing_value"),
-            (r#"{"column":"text","op":"eq","value":"a\u0000"}"#, "/filter/value", "bad_text"),
-            (r#"{"column":"text","op":"eq","value":{"me":true}}"#, "/filter/value", "not_text"),
-            (r#"{"column":"user","op":"eq","value":{"me":false}}"#, "/filter/value", "not_a_member"),
-            (r#"{"column":"user","op":"in","value":{"me":true}}"#, "/filter/value", "not_an_array"),
-            (r#"{"column":"single_select","op":"eq","value":"new"}"#, "/filter/value", "not_a_choice"),
-            (r#"{"column":"date","op":"in","value":["2026-02-15","soon"]}"#, "/filter/value/1", "not_a_date"),
+            (
+                r#"{"column":"Nowhere","op":"eq","value":1}"#,
+                "/filter/column",
+                "unknown_column",
+            ),
+            (
+                r#"{"column":"text","op":"like","value":"a"}"#,
+                "/filter/op",
+                "unknown_op",
+            ),
+            (
+                r#"{"column":"text","op":"is_empty","value":1}"#,
+                "/filter/value",
+                "malformed",
+            ),
+            (
+                r#"{"column":"text","op":"eq"}"#,
+                "/filter/value",
+                "missing_value",
+            ),
+            (
+                r#"{"column":"text","op":"eq","value":null}"#,
+                "/filter/value",
+                "missing_value",
+            ),
+            (
+                r#"{"column":"text","op":"contains","value":""}"#,
+                "/filter/value",
+                "missing_value",
+            ),
+            (
+                r#"{"column":"text","op":"eq","value":"a\u0000"}"#,
+                "/filter/value",
+                "bad_text",
+            ),
+            (
+                r#"{"column":"text","op":"eq","value":{"me":true}}"#,
+                "/filter/value",
+                "not_text",
+            ),
+            (
+                r#"{"column":"user","op":"eq","value":{"me":false}}"#,
+                "/filter/value",
+                "not_a_member",
+            ),
+            (
+                r#"{"column":"user","op":"in","value":{"me":true}}"#,
+                "/filter/value",
+                "not_an_array",
+            ),
+            (
+                r#"{"column":"single_select","op":"eq","value":"new"}"#,
+                "/filter/value",
+                "not_a_choice",
+            ),
+            (
+                r#"{"column":"date","op":"in","value":["2026-02-15","soon"]}"#,
+                "/filter/value/1",
+                "not_a_date",
+            ),
         ] {
             assert_eq!(wrong(json), at(path, code), "{json}");
         }
-        assert_eq!(wrong(&condition("lt", "\"1\"")), at("/filter/and/1/not/value", "not_a_number"));
-        assert_eq!(wrong(&condition("contains", "1")), at("/filter/and/1/not/op", "bad_op"));
+        assert_eq!(
+            wrong(&condition("lt", "\"1\"")),
+            at("/filter/and/1/not/value", "not_a_number")
+        );
+        assert_eq!(
+            wrong(&condition("contains", "1")),
+            at("/filter/and/1/not/op", "bad_op")
+        );
         for op in NOT_BUILT {
-            assert_eq!(wrong(&condition(op, "1")), at("/filter/and/1/not/op", "not_built"));
+            assert_eq!(
+                wrong(&condition(op, "1")),
+                at("/filter/and/1/not/op", "not_built")
+            );
         }
     }
 
@@ -666,20 +833,30 @@ mod tests {
     fn limits_stand_exactly() {
         let columns = columns();
         let one = r#"{"column":"text","op":"is_empty"}"#;
-        let nested = |depth: usize| format!("{}{one}{}", r#"{"not":"#.repeat(depth), "}".repeat(depth));
+        let nested =
+            |depth: usize| format!("{}{one}{}", r#"{"not":"#.repeat(depth), "}".repeat(depth));
         assert!(Filter::parse(&nested(MAX_DEPTH), &columns, ME).is_ok());
         let inside = "/not".repeat(MAX_DEPTH);
-        assert_eq!(wrong(&nested(MAX_DEPTH + 1)), (format!("/filter{inside}"), "too_deep".to_owned()));
+        assert_eq!(
+            wrong(&nested(MAX_DEPTH + 1)),
+            (format!("/filter{inside}"), "too_deep".to_owned())
+        );
         assert_eq!(wrong(&nested(10_000)).1, "too_deep");
 
         let many = |count: usize| format!(r#"{{"or":[{}]}}"#, vec![one; count].join(","));
         assert!(Filter::parse(&many(MAX_CONDITIONS), &columns, ME).is_ok());
-        assert_eq!(wrong(&many(MAX_CONDITIONS + 1)), ("/filter/or/100".to_owned(), "too_many".to_owned()));
+        assert_eq!(
+            wrong(&many(MAX_CONDITIONS + 1)),
+            ("/filter/or/100".to_owned(), "too_many".to_owned())
+        );
         let empty_groups = format!(r#"{{"or":[{}]}}"#, vec![r#"{"and":[]}"#; 101].join(","));
         assert_eq!(wrong(&empty_groups).1, "too_many");
 
         let values = |count: usize| {
-            format!(r#"{{"column":"number","op":"in","value":[{}]}}"#, vec!["1"; count].join(","))
+            format!(
+                r#"{{"column":"number","op":"in","value":[{}]}}"#,
+                vec!["1"; count].join(",")
+            )
         };
         assert!(Filter::parse(&values(MAX_VALUES), &columns, ME).is_ok());
         assert_eq!(wrong(&values(MAX_VALUES + 1)).1, "too_many");
@@ -689,9 +866,23 @@ mod tests {
     /// Any JSON, with a liking for the words of the grammar.
     fn any_json() -> impl Strategy<Value = Value> {
         let word = prop_oneof![
-            Just("and"), Just("or"), Just("not"), Just("column"), Just("op"), Just("value"),
-            Just("eq"), Just("in"), Just("has_any"), Just("contains"), Just("me"), Just("text"),
-            Just("number"), Just("user"), Just("multi_select"), Just("location"), Just("New"),
+            Just("and"),
+            Just("or"),
+            Just("not"),
+            Just("column"),
+            Just("op"),
+            Just("value"),
+            Just("eq"),
+            Just("in"),
+            Just("has_any"),
+            Just("contains"),
+            Just("me"),
+            Just("text"),
+            Just("number"),
+            Just("user"),
+            Just("multi_select"),
+            Just("location"),
+            Just("New"),
         ];
         let leaf = prop_oneof![
             Just(Value::Null),

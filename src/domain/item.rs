@@ -61,7 +61,9 @@ impl Item {
     /// What stands in a column of this item, its own times and people too; `None` when empty.
     pub fn cell(&self, column: &Column) -> Option<Cow<'_, Cell>> {
         if column.ty.is_stored() {
-            self.values.get(&column.id).and_then(|cell| column.shown(cell))
+            self.values
+                .get(&column.id)
+                .and_then(|cell| column.shown(cell))
         } else {
             self.stamps().cell(column.ty).map(Cow::Owned)
         }

@@ -84,10 +84,25 @@ impl EventHeader {
         push_text(&mut bytes, &self.kind);
         push_text(&mut bytes, self.actor.kind());
         bytes.extend_from_slice(self.actor.id().as_bytes());
-        push_optional(&mut bytes, self.op.as_ref().map(|id| id.as_bytes().as_slice()));
-        push_optional(&mut bytes, self.change.as_ref().map(|id| id.as_bytes().as_slice()));
-        push_optional(&mut bytes, self.undoes.map(i64::to_be_bytes).as_ref().map(|b| b.as_slice()));
-        push_optional(&mut bytes, self.list.as_ref().map(|id| id.0.as_bytes().as_slice()));
+        push_optional(
+            &mut bytes,
+            self.op.as_ref().map(|id| id.as_bytes().as_slice()),
+        );
+        push_optional(
+            &mut bytes,
+            self.change.as_ref().map(|id| id.as_bytes().as_slice()),
+        );
+        push_optional(
+            &mut bytes,
+            self.undoes
+                .map(i64::to_be_bytes)
+                .as_ref()
+                .map(|b| b.as_slice()),
+        );
+        push_optional(
+            &mut bytes,
+            self.list.as_ref().map(|id| id.0.as_bytes().as_slice()),
+        );
         bytes.extend_from_slice(&self.rows.to_be_bytes());
         bytes
     }
@@ -110,7 +125,11 @@ fn push_optional(bytes: &mut Vec<u8>, part: Option<&[u8]>) {
 
 /// The digest of one payload row.
 pub fn row_digest(salt: &[u8], payload: &[u8]) -> Hash {
-    Sha256::new().chain_update(salt).chain_update(payload).finalize().into()
+    Sha256::new()
+        .chain_update(salt)
+        .chain_update(payload)
+        .finalize()
+        .into()
 }
 
 /// The digest of an event: of its rows' digests, in order.
@@ -134,7 +153,10 @@ pub fn link(previous: &Hash, header: &EventHeader, digest: &Hash) -> Hash {
 
 /// A position's mark: the first 8 bytes of the log's hash there, in hex.
 pub fn mark(hash: &[u8]) -> String {
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -11,10 +11,16 @@ use crate::ids::UserId;
 pub type Members = BTreeMap<UserId, Role>;
 
 /// Judges giving `target` the role `new`; gives the old one.
-pub fn judge_role(members: &Members, by: UserId, target: UserId, new: Role) -> Result<Role, AppError> {
+pub fn judge_role(
+    members: &Members,
+    by: UserId,
+    target: UserId,
+    new: Role,
+) -> Result<Role, AppError> {
     let (own, old) = both(members, by, target)?;
     let steps_down = by == target && new < old;
-    if !steps_down && !(own.may(Action::ManageMembers) && own.may_grant(old) && own.may_grant(new)) {
+    let manages = own.may(Action::ManageMembers) && own.may_grant(old) && own.may_grant(new);
+    if !steps_down && !manages {
         return Err(AppError::forbidden());
     }
     if old == Role::Owner && new != Role::Owner {
@@ -41,16 +47,25 @@ fn both(members: &Members, by: UserId, target: UserId) -> Result<(Role, Role), A
     if by != target && !own.may(Action::ManageMembers) {
         return Err(AppError::forbidden());
     }
-    let old = members.get(&target).copied().ok_or_else(AppError::not_found)?;
+    let old = members
+        .get(&target)
+        .copied()
+        .ok_or_else(AppError::not_found)?;
     Ok((own, old))
 }
 
 fn keep_an_owner(members: &Members) -> Result<(), AppError> {
-    let owners = members.values().filter(|role| **role == Role::Owner).count();
+    let owners = members
+        .values()
+        .filter(|role| **role == Role::Owner)
+        .count();
     if owners > 1 {
         return Ok(());
     }
-    Err(AppError::new(ErrorCode::LastOwner, "Make someone else an owner first"))
+    Err(AppError::new(
+        ErrorCode::LastOwner,
+        "Make someone else an owner first",
+    ))
 }
 
 #[cfg(test)]
@@ -101,7 +116,15 @@ mod tests {
         let mut members = Members::from([(user(1), Role::Owner), (user(2), Role::Owner)]);
         assert!(judge_role(&members, user(1), user(2), Role::Editor).is_ok());
         members.insert(user(2), Role::Editor);
-        assert_eq!(judge_role(&members, user(2), user(1), Role::Editor).unwrap_err().code, ErrorCode::Forbidden);
-        assert_eq!(judge_removal(&members, user(1), user(1)).unwrap_err().code, ErrorCode::LastOwner);
+        assert_eq!(
+            judge_role(&members, user(2), user(1), Role::Editor)
+                .unwrap_err()
+                .code,
+            ErrorCode::Forbidden
+        );
+        assert_eq!(
+            judge_removal(&members, user(1), user(1)).unwrap_err().code,
+            ErrorCode::LastOwner
+        );
     }
 }

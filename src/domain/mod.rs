@@ -8,6 +8,7 @@ pub mod email;
 pub mod event;
 pub mod filter;
 pub mod fold;
+pub mod import;
 pub mod item;
 pub mod log;
 pub mod membership;

@@ -30,13 +30,18 @@ pub struct List {
 impl Schema {
     /// The list, unless it is missing or in the trash.
     pub fn live(&self, list: ListId) -> Option<&Arc<List>> {
-        self.lists.get(&list).filter(|list| list.deleted_at.is_none())
+        self.lists
+            .get(&list)
+            .filter(|list| list.deleted_at.is_none())
     }
 
     /// The lists that are not in the trash, in their order.
     pub fn in_order(&self) -> Vec<&Arc<List>> {
-        let mut lists: Vec<_> =
-            self.lists.values().filter(|list| list.deleted_at.is_none()).collect();
+        let mut lists: Vec<_> = self
+            .lists
+            .values()
+            .filter(|list| list.deleted_at.is_none())
+            .collect();
         lists.sort_by_key(|list| (list.position, list.id));
         lists
     }

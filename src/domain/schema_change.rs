@@ -122,14 +122,23 @@ pub fn add_columns(
 ) -> Result<List, AppError> {
     let mut columns: Vec<Column> = list.columns.iter_all().cloned().collect();
     if list.columns.len() + specs.len() > MAX_COLUMNS {
-        return Err(AppError::too_large(format!("A list has at most {MAX_COLUMNS} columns")));
+        return Err(AppError::too_large(format!(
+            "A list has at most {MAX_COLUMNS} columns"
+        )));
     }
     let mut next = list.columns.next_id().map_or(0, ColumnId::number);
-    let mut position = list.columns.iter().map(|column| column.position).max().unwrap_or(-1);
+    let mut position = list
+        .columns
+        .iter()
+        .map(|column| column.position)
+        .max()
+        .unwrap_or(-1);
     let mut errors = Vec::new();
     for (index, spec) in specs.iter().enumerate() {
         position += 1;
-        let taken = columns.iter().any(|column| !column.deleted && column.key == spec.key);
+        let taken = columns
+            .iter()
+            .any(|column| !column.deleted && column.key == spec.key);
         let id = ColumnId::nth(next)
             .ok_or_else(|| AppError::too_large("The list has used up its columns"))?;
         match new_column(spec, id, position, taken) {
@@ -146,7 +155,11 @@ pub fn add_columns(
     if !errors.is_empty() {
         return Err(AppError::fields(errors));
     }
-    Ok(List { columns: ColumnSet::new(columns), updated_at: now, ..list.clone() })
+    Ok(List {
+        columns: ColumnSet::new(columns),
+        updated_at: now,
+        ..list.clone()
+    })
 }
 
 fn new_column(
@@ -156,16 +169,28 @@ fn new_column(
     taken: bool,
 ) -> Result<Column, Vec<FieldError>> {
     let one = |path: &str, code: &'static str, message: String| {
-        vec![FieldError { path: path.into(), code: code.into(), message }]
+        vec![FieldError {
+            path: path.into(),
+            code: code.into(),
+            message,
+        }]
     };
     check_key(&spec.key).map_err(|error| one("/key", error.code, error.message))?;
     if taken {
-        return Err(one("/key", "taken", "the list has a column of this key".into()));
+        return Err(one(
+            "/key",
+            "taken",
+            "the list has a column of this key".into(),
+        ));
     }
     let name = spec.name.as_deref().unwrap_or(&spec.key);
     check_name(name).map_err(|error| one("/name", error.code, error.message))?;
     if spec.unique {
-        return Err(one("/unique", "not_built", "unique columns are not built yet".into()));
+        return Err(one(
+            "/unique",
+            "not_built",
+            "unique columns are not built yet".into(),
+        ));
     }
     let ty = ColumnType::from_request(&spec.ty).map_err(|error| vec![error])?;
     let null = Value::Null;
@@ -182,20 +207,32 @@ fn new_column(
         deleted: false,
     };
     if ty.is_read_only() && (spec.required || spec.default.is_some()) {
-        return Err(one("/required", "read_only", "a computed column is never written".into()));
+        return Err(one(
+            "/required",
+            "read_only",
+            "a computed column is never written".into(),
+        ));
     }
     column.default = default_of(&column, spec.default.as_deref())
         .map_err(|(code, message)| one("/default", code, message))?;
     Ok(column)
 }
 
-fn default_of(column: &Column, raw: Option<&RawValue>) -> Result<Option<Cell>, (&'static str, String)> {
+fn default_of(
+    column: &Column,
+    raw: Option<&RawValue>,
+) -> Result<Option<Cell>, (&'static str, String)> {
     let Some(raw) = raw else { return Ok(None) };
     if column.ty == ColumnType::User {
         return Err(("not_built", "a default person is not built yet".into()));
     }
     column
-        .parse_json(raw.get(), &ParseContext { members: &|_| false })
+        .parse_json(
+            raw.get(),
+            &ParseContext {
+                members: &|_| false,
+            },
+        )
         .map_err(|error| (error.code, error.message))
 }
 
@@ -212,18 +249,32 @@ pub fn change_column(
         check_name(name).map_err(|error| AppError::field("/name", error.code, error.message))?;
         column.name = name.trim().to_owned();
     }
-    if patch.ty.as_deref().is_some_and(|ty| ty != column.ty.as_str()) {
-        return Err(AppError::field("/type", "not_built", "changing a column's type is not built yet"));
+    if patch
+        .ty
+        .as_deref()
+        .is_some_and(|ty| ty != column.ty.as_str())
+    {
+        return Err(AppError::field(
+            "/type",
+            "not_built",
+            "changing a column's type is not built yet",
+        ));
     }
     if patch.unique == Some(true) {
-        return Err(AppError::field("/unique", "not_built", "unique columns are not built yet"));
+        return Err(AppError::field(
+            "/unique",
+            "not_built",
+            "unique columns are not built yet",
+        ));
     }
     if let Some(options) = &patch.options {
         let options =
             Options::from_json(column.ty, options, Some(&old.options)).map_err(AppError::fields)?;
-        let dropped = old.options.choices.iter().find(|choice| {
-            !options.choices.iter().any(|kept| kept.id == choice.id)
-        });
+        let dropped = old
+            .options
+            .choices
+            .iter()
+            .find(|choice| !options.choices.iter().any(|kept| kept.id == choice.id));
         if let Some(choice) = dropped {
             let message = format!("taking the choice {:?} away is not built yet", choice.name);
             return Err(AppError::field("/options/choices", "not_built", message));
@@ -232,7 +283,11 @@ pub fn change_column(
     }
     if let Some(required) = patch.required {
         if required && column.ty.is_read_only() {
-            return Err(AppError::field("/required", "read_only", "a computed column is never written"));
+            return Err(AppError::field(
+                "/required",
+                "read_only",
+                "a computed column is never written",
+            ));
         }
         column.required = required;
     }
@@ -247,8 +302,16 @@ pub fn change_column(
     if let Some(position) = patch.position {
         move_to(&mut columns, &column.id, position);
     }
-    let list = List { columns: ColumnSet::new(columns), updated_at: now, ..list.clone() };
-    let column = list.columns.by_id(&column.id).cloned().ok_or_else(AppError::not_found)?;
+    let list = List {
+        columns: ColumnSet::new(columns),
+        updated_at: now,
+        ..list.clone()
+    };
+    let column = list
+        .columns
+        .by_id(&column.id)
+        .cloned()
+        .ok_or_else(AppError::not_found)?;
     Ok((list, column))
 }
 
@@ -257,7 +320,11 @@ fn move_to(columns: &mut [Column], id: &ColumnId, position: i32) {
     let mut order: Vec<ColumnId> = {
         let mut living: Vec<&Column> = columns.iter().filter(|column| !column.deleted).collect();
         living.sort_by_key(|column| column.position);
-        living.into_iter().filter(|column| column.id != *id).map(|column| column.id).collect()
+        living
+            .into_iter()
+            .filter(|column| column.id != *id)
+            .map(|column| column.id)
+            .collect()
     };
     let index = usize::try_from(position).unwrap_or(0).min(order.len());
     order.insert(index, *id);
@@ -271,13 +338,29 @@ fn move_to(columns: &mut [Column], id: &ColumnId, position: i32) {
 /// The list without a column; its cells stay stored and unseen.
 pub fn drop_column(list: &List, key: &str, now: DateTime<Utc>) -> Result<(List, Column), AppError> {
     let old = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
-    let dropped = Column { deleted: true, ..Column::clone(old) };
+    let dropped = Column {
+        deleted: true,
+        ..Column::clone(old)
+    };
     let columns = list
         .columns
         .iter_all()
-        .map(|column| if column.id == dropped.id { dropped.clone() } else { column.clone() })
+        .map(|column| {
+            if column.id == dropped.id {
+                dropped.clone()
+            } else {
+                column.clone()
+            }
+        })
         .collect();
-    Ok((List { columns: ColumnSet::new(columns), updated_at: now, ..list.clone() }, dropped))
+    Ok((
+        List {
+            columns: ColumnSet::new(columns),
+            updated_at: now,
+            ..list.clone()
+        },
+        dropped,
+    ))
 }
 
 /// The list renamed or moved.

@@ -60,15 +60,23 @@ impl Sort {
             .by_key(key)
             .ok_or_else(|| error("unknown_column", format!("no column {key:?}")))?;
         match keys.next() {
-            None => Ok(Sort { by: Some((column.id, direction)) }),
-            Some(_) => Err(error("not_built", "sorting by more than one column is not built yet")),
+            None => Ok(Sort {
+                by: Some((column.id, direction)),
+            }),
+            Some(_) => Err(error(
+                "not_built",
+                "sorting by more than one column is not built yet",
+            )),
         }
     }
 
     /// Where an item stands.
     pub fn position(&self, columns: &ColumnSet, item: &Item) -> Position {
         let cell = self.column(columns).and_then(|column| item.cell(column));
-        Position { cell: cell.map(|cell| cut(cell.into_owned())), item: item.id }
+        Position {
+            cell: cell.map(|cell| cut(cell.into_owned())),
+            item: item.id,
+        }
     }
 
     /// The order of two positions of this sort.
@@ -102,7 +110,10 @@ impl Sort {
         let column = self.column(columns)?;
         let cell = column.read_stored_cell(std::str::from_utf8(stored).ok()?)?;
         let shown = column.shown(&cell)?.into_owned();
-        Some(Position { cell: Some(shown), item })
+        Some(Position {
+            cell: Some(shown),
+            item,
+        })
     }
 
     /// The column by which is sorted.
@@ -131,7 +142,11 @@ fn cut(cell: Cell) -> Cell {
 }
 
 fn error(code: &'static str, message: impl Into<String>) -> FieldError {
-    FieldError { path: "/sort".to_owned(), code: Cow::Borrowed(code), message: message.into() }
+    FieldError {
+        path: "/sort".to_owned(),
+        code: Cow::Borrowed(code),
+        message: message.into(),
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +162,12 @@ mod tests {
 
     fn columns() -> ColumnSet {
         let choices = json!({"choices": [{"name": "B"}, {"name": "A"}]});
-        let types = [ColumnType::Text, ColumnType::Number, ColumnType::SingleSelect, ColumnType::CreatedAt];
+        let types = [
+            ColumnType::Text,
+            ColumnType::Number,
+            ColumnType::SingleSelect,
+            ColumnType::CreatedAt,
+        ];
         let column = |(at, ty): (u32, ColumnType)| Column {
             id: ColumnId::nth(at).unwrap(),
             key: ty.as_str().to_owned(),
@@ -184,9 +204,15 @@ mod tests {
     fn sorted(key: &str, items: &[Item]) -> Vec<u128> {
         let columns = columns();
         let sort = Sort::parse([key], &columns).unwrap();
-        let mut positions: Vec<_> = items.iter().map(|item| sort.position(&columns, item)).collect();
+        let mut positions: Vec<_> = items
+            .iter()
+            .map(|item| sort.position(&columns, item))
+            .collect();
         positions.sort_by(|a, b| sort.compare(&columns, a, b));
-        positions.iter().map(|position| position.item.uuid().as_u128()).collect()
+        positions
+            .iter()
+            .map(|position| position.item.uuid().as_u128())
+            .collect()
     }
 
     #[test]

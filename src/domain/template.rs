@@ -321,3 +321,49 @@ fn phone(key: &'static str, name: &'static str) -> ColumnTemplate {
         ..column(key, name, ColumnType::Phone)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::domain::columns::{MAX_COLUMNS, Options, check_key, check_name};
+
+    #[test]
+    fn every_list_of_the_template_can_be_made() {
+        let lists = real_estate();
+        assert_eq!(
+            lists.iter().map(|list| list.name).collect::<Vec<_>>(),
+            ["Contacts", "Properties", "Deals", "Showings"]
+        );
+        for list in lists {
+            assert!(check_name(list.name).is_ok() && list.columns.len() <= MAX_COLUMNS);
+            let mut keys = HashSet::new();
+            for column in &list.columns {
+                assert!(
+                    check_key(column.key).is_ok() && keys.insert(column.key),
+                    "{}",
+                    column.key
+                );
+                assert!(check_name(column.name).is_ok());
+                assert!(
+                    Options::from_json(column.ty, &column.options, None).is_ok(),
+                    "{}",
+                    column.key
+                );
+                assert!(
+                    !(column.required && column.ty.is_read_only()),
+                    "{}",
+                    column.key
+                );
+            }
+            assert!(list.columns.iter().any(|column| column.required));
+        }
+    }
+
+    #[test]
+    fn templates_are_found_by_name() {
+        assert_eq!(by_name("real_estate"), Some(real_estate()));
+        assert_eq!(by_name("zoo"), None);
+    }
+}

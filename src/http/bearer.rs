@@ -30,8 +30,14 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, NoBearer> {
     let token = token.trim_start();
     let well_formed = scheme.eq_ignore_ascii_case("bearer")
         && !token.is_empty()
-        && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-    if well_formed { Ok(token) } else { Err(NoBearer::Malformed) }
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b',');
+    if well_formed {
+        Ok(token)
+    } else {
+        Err(NoBearer::Malformed)
+    }
 }
 
 #[cfg(test)]
@@ -62,12 +68,23 @@ mod tests {
 
     #[test]
     fn two_headers_are_refused_even_when_equal() {
-        assert_eq!(bearer_of(&[b"Bearer a", b"Bearer a"]), Err(NoBearer::Ambiguous));
+        assert_eq!(
+            bearer_of(&[b"Bearer a", b"Bearer a"]),
+            Err(NoBearer::Ambiguous)
+        );
     }
 
     #[test]
     fn anything_else_is_malformed() {
-        for value in [&b"abc"[..], b"Basic YTpi", b"Bearer", b"Bearer ", b"Bearer a b", b"Bearer a,b", b"Bearer \xff"] {
+        for value in [
+            &b"abc"[..],
+            b"Basic YTpi",
+            b"Bearer",
+            b"Bearer ",
+            b"Bearer a b",
+            b"Bearer a,b",
+            b"Bearer \xff",
+        ] {
             assert_eq!(bearer_of(&[value]), Err(NoBearer::Malformed), "{value:?}");
         }
     }

@@ -20,6 +20,7 @@ pub async fn serve(request: HttpRequest) -> Result<HttpResponse, AppError> {
     let is_page = ["GET", "HEAD"].contains(&request.method().as_str())
         && !path.starts_with("api/")
         && !path.starts_with("auth/")
+        && !path.starts_with("problems/")
         && path != "metrics";
     if !is_page {
         return unmatched(request).await;

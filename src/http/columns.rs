@@ -2,7 +2,8 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::extract::{Body, Caller, access, path_id, path_text, remember};
+use super::cursor::{SmallPage, small_page};
+use super::extract::{Body, Caller, access, path_id, path_text, query, remember, state};
 use super::problem::json_at;
 use super::submit::admin;
 use crate::actors::workspace::AdminCommand;
@@ -16,7 +17,8 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
     let access = access(&request, &caller, Action::Read).await?;
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
     let data: Vec<ColumnOut> = list.columns.iter().map(ColumnOut::new).collect();
-    let body = serde_json::json!({"data": data, "next_cursor": null}).to_string();
+    let asked: SmallPage = query(&request)?;
+    let body = small_page(&state(&request)?.settings, "columns", &asked, data)?;
     Ok(json_at(access.snapshot.seq, body))
 }
 
@@ -25,7 +27,10 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
     let key = path_text(&request, "key")?;
     let column = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
-    Ok(json_at(access.snapshot.seq, serde_json::json!(ColumnOut::new(column)).to_string()))
+    Ok(json_at(
+        access.snapshot.seq,
+        serde_json::json!(ColumnOut::new(column)).to_string(),
+    ))
 }
 
 pub async fn create(

@@ -23,14 +23,57 @@ pub fn open(settings: &Settings, question: &str, cursor: &str) -> Result<Vec<u8>
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
     let (seal, position) = bytes.split_at_checked(SEAL).ok_or_else(refused)?;
     let genuine: bool = tag(settings, question, position).ct_eq(seal).into();
-    if genuine { Ok(position.to_vec()) } else { Err(refused()) }
+    if genuine {
+        Ok(position.to_vec())
+    } else {
+        Err(refused())
+    }
 }
 
 fn tag(settings: &Settings, question: &str, position: &[u8]) -> Vec<u8> {
     let mut message = question.as_bytes().to_vec();
     message.push(0);
     message.extend_from_slice(position);
-    settings.keyed("cursor", &message).iter().take(SEAL).copied().collect()
+    settings
+        .keyed("cursor", &message)
+        .iter()
+        .take(SEAL)
+        .copied()
+        .collect()
+}
+
+/// The paging parameters of a small collection.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SmallPage {
+    limit: Option<i64>,
+    cursor: Option<String>,
+}
+
+/// A page of a collection that is held whole; its order must be stable.
+pub fn small_page<T: serde::Serialize>(
+    settings: &Settings,
+    question: &str,
+    asked: &SmallPage,
+    all: Vec<T>,
+) -> Result<String, AppError> {
+    let size = usize::try_from(page_size(asked.limit)?).unwrap_or(100);
+    let from = match asked.cursor.as_deref() {
+        None => 0,
+        Some(text) => {
+            let bytes = open(settings, question, text)?;
+            let bytes = <[u8; 8]>::try_from(bytes);
+            let from = bytes.map_err(|_| AppError::malformed("This cursor can't be read"))?;
+            usize::try_from(u64::from_be_bytes(from)).unwrap_or(usize::MAX)
+        }
+    };
+    let through = from.saturating_add(size);
+    let next = (through < all.len()).then(|| {
+        let position = u64::try_from(through).unwrap_or(u64::MAX);
+        seal(settings, question, &position.to_be_bytes())
+    });
+    let data: Vec<T> = all.into_iter().skip(from).take(size).collect();
+    Ok(serde_json::json!({"data": data, "next_cursor": next}).to_string())
 }
 
 /// How many a page holds: 100, or `limit` from 1 to 1000.

@@ -59,10 +59,14 @@ impl FromRequest for Caller {
 
 /// The person that a token names.
 pub async fn verify(state: &AppState, token: &str) -> Result<Principal, AppError> {
-    state.verifier.verify(token).await.map_err(|error| match error {
-        TokenError::KeysUnavailable => AppError::unavailable(error.to_string()),
-        _ => AppError::unauthenticated(error.to_string()),
-    })
+    state
+        .verifier
+        .verify(token)
+        .await
+        .map_err(|error| match error {
+            TokenError::KeysUnavailable => AppError::unavailable(error.to_string()),
+            _ => AppError::unauthenticated(error.to_string()),
+        })
 }
 
 /// The shared state; without it the server was wired wrongly.
@@ -90,36 +94,55 @@ pub async fn access(
     let state = state(request)?;
     let id: WorkspaceId = path_id(request, "workspace_id")?;
     let handle = state.registry.open(id).await?;
-    if let Some(seq) = min_seq(request.headers())? {
-        if !handle.reach(seq, MIN_SEQ_PATIENCE).await {
-            return Err(AppError::unavailable("The workspace is not at that position yet"));
-        }
+    if let Some(seq) = min_seq(request.headers())?
+        && !handle.reach(seq, MIN_SEQ_PATIENCE).await
+    {
+        return Err(AppError::unavailable(
+            "The workspace is not at that position yet",
+        ));
     }
     let snapshot = handle.snapshot();
-    let role = snapshot.role_of(caller.0.user).ok_or_else(AppError::not_found)?;
+    let role = snapshot
+        .role_of(caller.0.user)
+        .ok_or_else(AppError::not_found)?;
     if !role.may(action) {
         return Err(AppError::forbidden());
     }
     if snapshot.is_deleted() && action != Action::Own {
         return Err(AppError::gone("The workspace is in the trash"));
     }
-    Ok(Access { handle, snapshot, role })
+    Ok(Access {
+        handle,
+        snapshot,
+        role,
+    })
 }
 
 fn min_seq(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
-    let Some(value) = headers.get("x-min-seq") else { return Ok(None) };
-    let seq = value.to_str().ok().and_then(|text| text.trim().parse().ok());
-    seq.map(Some).ok_or_else(|| AppError::malformed("X-Min-Seq is a number"))
+    let Some(value) = headers.get("x-min-seq") else {
+        return Ok(None);
+    };
+    let seq = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok());
+    seq.map(Some)
+        .ok_or_else(|| AppError::malformed("X-Min-Seq is a number"))
 }
 
 /// An id of the path; what is no id leads nowhere.
 pub fn path_id<T: std::str::FromStr>(request: &HttpRequest, name: &str) -> Result<T, AppError> {
-    path_text(request, name)?.parse().map_err(|_| AppError::not_found())
+    path_text(request, name)?
+        .parse()
+        .map_err(|_| AppError::not_found())
 }
 
 /// A part of the path.
 pub fn path_text<'a>(request: &'a HttpRequest, name: &str) -> Result<&'a str, AppError> {
-    request.match_info().get(name).ok_or_else(AppError::not_found)
+    request
+        .match_info()
+        .get(name)
+        .ok_or_else(AppError::not_found)
 }
 
 /// The query string; an unknown parameter is refused, never ignored.
@@ -193,10 +216,13 @@ fn check_depth(bytes: &[u8]) -> Result<(), AppError> {
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        let essence = value.split(';').next().unwrap_or_default().trim();
-        essence.eq_ignore_ascii_case("application/json")
-    })
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| {
+            let essence = value.split(';').next().unwrap_or_default().trim();
+            essence.eq_ignore_ascii_case("application/json")
+        })
 }
 
 impl<T> Body<T> {
@@ -208,20 +234,34 @@ impl<T> Body<T> {
 
 /// The `Idempotency-Key` of a request with its fingerprint: method, path, query and body.
 pub fn remember(request: &HttpRequest, body: &[u8]) -> Result<Option<Remember>, AppError> {
-    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let Some(value) = request.headers().get("idempotency-key") else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or_default().trim();
     // A structured field's string, or the bare text that many clients send.
-    let key = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
+    let key = text
+        .strip_prefix('"')
+        .and_then(|t| t.strip_suffix('"'))
+        .unwrap_or(text);
     if key.is_empty() || key.len() > 255 || key.contains(|c: char| c.is_control()) {
-        return Err(AppError::malformed("Idempotency-Key: 1 to 255 visible characters"));
+        return Err(AppError::malformed(
+            "Idempotency-Key: 1 to 255 visible characters",
+        ));
     }
     let mut hasher = Sha256::new();
-    for part in [request.method().as_str(), request.path(), request.query_string()] {
+    for part in [
+        request.method().as_str(),
+        request.path(),
+        request.query_string(),
+    ] {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
     hasher.update(body);
-    Ok(Some(Remember { key: key.to_owned(), fingerprint: hasher.finalize().into() }))
+    Ok(Some(Remember {
+        key: key.to_owned(),
+        fingerprint: hasher.finalize().into(),
+    }))
 }
 
 /// The key as an operation's id, when it is a UUID: the event carries it, so that the caller knows
@@ -232,12 +272,17 @@ pub fn op_of(remember: Option<&Remember>) -> Option<Uuid> {
 
 /// `If-Match` (RFC 9110, section 13.1.1): the version that the caller means.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
     let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
     // A weak or foreign tag never matches; versions begin at 1.
-    let version = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).and_then(|t| t.parse().ok());
+    let version = text
+        .strip_prefix('"')
+        .and_then(|t| t.strip_suffix('"'))
+        .and_then(|t| t.parse().ok());
     Ok(Some(version.unwrap_or(0)))
 }

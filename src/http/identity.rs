@@ -31,12 +31,18 @@ pub struct ClientAddress(pub IpAddr);
 
 /// The routes. Needs a `web::Data<Provider>`.
 pub fn configure(cfg: &mut web::ServiceConfig) {
-    let json = web::JsonConfig::default().limit(MAX_BODY).error_handler(|error, request| {
-        let refusal = Refusal::of_body(&error);
-        refused(error, request, &refusal)
-    });
+    let json = web::JsonConfig::default()
+        .limit(MAX_BODY)
+        .error_handler(|error, request| {
+            let refusal = Refusal::of_body(&error);
+            refused(error, request, &refusal)
+        });
     let query = web::QueryConfig::default().error_handler(|error: QueryPayloadError, request| {
-        refused(error, request, &Refusal::new(400, "validation_failed", "The query can't be read"))
+        refused(
+            error,
+            request,
+            &Refusal::new(400, "validation_failed", "The query can't be read"),
+        )
     });
     cfg.service(
         web::scope("/auth/v1")
@@ -54,7 +60,11 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
     );
 }
 
-async fn sign_up(request: HttpRequest, provider: web::Data<Provider>, body: web::Json<SignUpBody>) -> HttpResponse {
+async fn sign_up(
+    request: HttpRequest,
+    provider: web::Data<Provider>,
+    body: web::Json<SignUpBody>,
+) -> HttpResponse {
     let body = body.into_inner();
     let Some(password) = body.password else {
         let refusal = Refusal::new(400, "validation_failed", "Signup requires a valid password");
@@ -66,7 +76,10 @@ async fn sign_up(request: HttpRequest, provider: web::Data<Provider>, body: web:
         user_metadata: body.data.unwrap_or_default(),
     };
     let signed_in = provider.sign_up(new, client_address(&request)).await;
-    answer(&request, signed_in.map(|signed_in| json::session(&signed_in)))
+    answer(
+        &request,
+        signed_in.map(|signed_in| json::session(&signed_in)),
+    )
 }
 
 #[derive(Deserialize)]
@@ -81,10 +94,20 @@ async fn token(
     body: web::Json<TokenBody>,
 ) -> HttpResponse {
     let body = body.into_inner();
-    let signed_in = match (query.grant_type.as_deref(), body.password, body.refresh_token) {
+    let signed_in = match (
+        query.grant_type.as_deref(),
+        body.password,
+        body.refresh_token,
+    ) {
         (Some("password"), Some(password), _) => {
             let email = body.email.unwrap_or_default();
-            provider.sign_in(&email, SecretString::from(password), client_address(&request)).await
+            provider
+                .sign_in(
+                    &email,
+                    SecretString::from(password),
+                    client_address(&request),
+                )
+                .await
         }
         (Some("refresh_token"), _, Some(token)) => {
             provider.refresh(&SecretString::from(token)).await
@@ -98,19 +121,30 @@ async fn token(
             return refusal.answer(&request);
         }
     };
-    answer(&request, signed_in.map(|signed_in| json::session(&signed_in)))
+    answer(
+        &request,
+        signed_in.map(|signed_in| json::session(&signed_in)),
+    )
 }
 
 async fn user(request: HttpRequest, provider: web::Data<Provider>) -> HttpResponse {
     match access_token(&request) {
-        Ok(token) => {
-            answer(&request, provider.account(token).await.map(|account| json::user(&account)))
-        }
+        Ok(token) => answer(
+            &request,
+            provider
+                .account(token)
+                .await
+                .map(|account| json::user(&account)),
+        ),
         Err(refusal) => refusal.answer(&request),
     }
 }
 
-async fn update_user(request: HttpRequest, provider: web::Data<Provider>, body: web::Json<UpdateBody>) -> HttpResponse {
+async fn update_user(
+    request: HttpRequest,
+    provider: web::Data<Provider>,
+    body: web::Json<UpdateBody>,
+) -> HttpResponse {
     let body = body.into_inner();
     let change = Change {
         email: body.email,
@@ -132,7 +166,11 @@ struct SignOutQuery {
     scope: Option<String>,
 }
 
-async fn sign_out(request: HttpRequest, provider: web::Data<Provider>, query: web::Query<SignOutQuery>) -> HttpResponse {
+async fn sign_out(
+    request: HttpRequest,
+    provider: web::Data<Provider>,
+    query: web::Query<SignOutQuery>,
+) -> HttpResponse {
     let scope = match query.scope.as_deref() {
         None | Some("global") => Scope::Global,
         Some("local") => Scope::Local,
@@ -165,7 +203,9 @@ async fn settings() -> HttpResponse {
 }
 
 async fn health() -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(json::health())
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(json::health())
 }
 
 async fn not_found(request: HttpRequest) -> HttpResponse {
@@ -173,7 +213,12 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
 }
 
 async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    Refusal::new(405, "method_not_allowed", "This path does not know that method").answer(&request)
+    Refusal::new(
+        405,
+        "method_not_allowed",
+        "This path does not know that method",
+    )
+    .answer(&request)
 }
 
 /// A resource that answers other methods in the provider's manner.
@@ -182,7 +227,10 @@ fn resource(path: &str) -> Resource {
 }
 
 fn client_address(request: &HttpRequest) -> IpAddr {
-    let told = request.extensions().get::<ClientAddress>().map(|address| address.0);
+    let told = request
+        .extensions()
+        .get::<ClientAddress>()
+        .map(|address| address.0);
     told.or_else(|| request.peer_addr().map(|peer| peer.ip()))
         .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
@@ -198,17 +246,25 @@ fn access_token(request: &HttpRequest) -> Result<&str, Refusal> {
 /// Secrets and persons: never kept by a cache.
 fn answer(request: &HttpRequest, result: Result<Value, IdentityError>) -> HttpResponse {
     match result {
-        Ok(body) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body),
+        Ok(body) => HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .json(body),
         Err(error) => Refusal::of(&error).answer(request),
     }
 }
 
 /// The same for everybody, and rarely another.
 fn public(body: Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=600")).json(body)
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "public, max-age=600"))
+        .json(body)
 }
 
-fn refused(error: impl Display + std::fmt::Debug + 'static, request: &HttpRequest, refusal: &Refusal) -> actix_web::Error {
+fn refused(
+    error: impl Display + std::fmt::Debug + 'static,
+    request: &HttpRequest,
+    refusal: &Refusal,
+) -> actix_web::Error {
     actix_web::error::InternalError::from_response(error, refusal.answer(request)).into()
 }
 
@@ -224,7 +280,12 @@ struct Refusal {
 impl Refusal {
     fn new(status: u16, code: &'static str, message: impl Display) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, code, message: message.to_string(), retry_after: None }
+        Self {
+            status,
+            code,
+            message: message.to_string(),
+            retry_after: None,
+        }
     }
 
     /// The one table of the provider's errors. What is a fault of ours is logged and not told.
@@ -250,7 +311,10 @@ impl Refusal {
         };
         let mut refusal = Self::new(status, code, error);
         if status >= 500 {
-            tracing::error!(error = error as &dyn std::error::Error, "the identity provider failed");
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "the identity provider failed"
+            );
             refusal.message = "Something went wrong on our side; try again".to_owned();
         }
         refusal.retry_after = match error {
@@ -269,15 +333,24 @@ impl Refusal {
             JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
                 Self::new(413, "validation_failed", "The body is too large")
             }
-            _ => Self::new(400, "bad_json", "The body is not the JSON that belongs here"),
+            _ => Self::new(
+                400,
+                "bad_json",
+                "The body is not the JSON that belongs here",
+            ),
         }
     }
 
     fn answer(&self, request: &HttpRequest) -> HttpResponse {
-        let version = request.headers().get(VERSION_HEADER).and_then(|value| value.to_str().ok());
+        let version = request
+            .headers()
+            .get(VERSION_HEADER)
+            .and_then(|value| value.to_str().ok());
         let style = Style::of(version);
         let mut response = HttpResponse::build(self.status);
-        response.insert_header((CACHE_CONTROL, "no-store")).insert_header((CODE_HEADER, self.code));
+        response
+            .insert_header((CACHE_CONTROL, "no-store"))
+            .insert_header((CODE_HEADER, self.code));
         if style == Style::Named {
             response.insert_header((VERSION_HEADER, Style::NAMED_FROM));
         }

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::extract::{Body, Caller, access, op_of, path_id, remember, state};
+use super::cursor::{SmallPage, small_page};
+use super::extract::{Body, Caller, access, op_of, path_id, query, remember, state};
 use super::problem::{json_at, respond};
 use super::state::Settings;
 use super::submit::{admin, admin_at};
@@ -38,13 +39,14 @@ pub struct AcceptIn {
 }
 
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let asked: SmallPage = query(&request)?;
     let access = access(&request, &caller, Action::ManageMembers).await?;
     let state = state(&request)?;
     let tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let invites = store::invites::open(&tx, access.snapshot.id, Utc::now()).await?;
     tx.commit().await?;
     let data: Vec<InviteOut> = invites.iter().map(InviteOut::new).collect();
-    let body = serde_json::json!({"data": data, "next_cursor": null}).to_string();
+    let body = small_page(&state.settings, "invites", &asked, data)?;
     Ok(json_at(access.snapshot.seq, body))
 }
 
@@ -93,7 +95,13 @@ pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::ManageMembers).await?;
     let id = path_id(&request, "invite_id")?;
-    admin(&access, &caller, remember, AdminCommand::RevokeInvite { id }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::RevokeInvite { id },
+    )
+    .await
 }
 
 pub async fn accept(
@@ -106,15 +114,26 @@ pub async fn accept(
     let person = &caller.0;
     let found = store::invites::by_token(&state.db, &hash(&body.value.token)).await?;
     let (workspace, id) = found.ok_or_else(AppError::not_found)?;
-    store::profiles::visit(&state.db, person.user, person.email.as_deref(), person.name.as_deref())
-        .await?;
+    store::profiles::visit(
+        &state.db,
+        person.user,
+        person.email.as_deref(),
+        person.name.as_deref(),
+    )
+    .await?;
     let handle = state.registry.open(workspace).await?;
-    let command = AdminCommand::AcceptInvite { id, email: person.email.clone() };
+    let command = AdminCommand::AcceptInvite {
+        id,
+        email: person.email.clone(),
+    };
     admin_at(&handle, &caller, remember, command).await
 }
 
 fn token(settings: &Settings, id: InviteId) -> String {
-    format!("esi_{}", URL_SAFE_NO_PAD.encode(settings.keyed("invite", id.uuid().as_bytes())))
+    format!(
+        "esi_{}",
+        URL_SAFE_NO_PAD.encode(settings.keyed("invite", id.uuid().as_bytes()))
+    )
 }
 
 fn hash(token: &str) -> Vec<u8> {

@@ -86,7 +86,10 @@ pub(super) async fn at_list(
     action: Action,
 ) -> Result<(Access, Arc<List>), AppError> {
     let access = access(request, caller, action).await?;
-    let list = Arc::clone(list_of(path_id(request, "list_id")?, &access.snapshot.schema)?);
+    let list = Arc::clone(list_of(
+        path_id(request, "list_id")?,
+        &access.snapshot.schema,
+    )?);
     Ok((access, list))
 }
 
@@ -108,10 +111,16 @@ pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         .transpose()?
         .map(|bytes| item_position(&bytes))
         .transpose()?;
-    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
-    let mut items =
-        store::items::page(&mut tx, access.snapshot.id, &list, Shelf::Trash, after, limit + 1)
-            .await?;
+    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Page).await?;
+    let mut items = store::items::page(
+        &mut tx,
+        access.snapshot.id,
+        &list,
+        Shelf::Trash,
+        after,
+        limit + 1,
+    )
+    .await?;
     let count = if counted(asked.count.as_deref())? {
         Some(store::items::count(&mut tx, access.snapshot.id, list.id, Shelf::Trash).await?)
     } else {
@@ -126,7 +135,10 @@ pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         .last()
         .filter(|_| more)
         .map(|last| cursor::seal(&state.settings, &question, last.id.uuid().as_bytes()));
-    Ok(json_at(access.snapshot.seq, page_body(&shown, &items, next.as_deref(), count)))
+    Ok(json_at(
+        access.snapshot.seq,
+        page_body(&shown, &items, next.as_deref(), count),
+    ))
 }
 
 /// Whether items are to be counted. Both ways count exactly as yet.
@@ -145,10 +157,7 @@ fn item_position(bytes: &[u8]) -> Result<ItemId, AppError> {
 }
 
 /// The list with these columns alone.
-pub(super) fn only<'k>(
-    list: &List,
-    keys: impl Iterator<Item = &'k str>,
-) -> Result<List, AppError> {
+pub(super) fn only<'k>(list: &List, keys: impl Iterator<Item = &'k str>) -> Result<List, AppError> {
     let columns = keys
         .map(|key| {
             list.columns.by_key(key).cloned().ok_or_else(|| {
@@ -156,10 +165,18 @@ pub(super) fn only<'k>(
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(List { columns: crate::domain::columns::ColumnSet::new(columns), ..list.clone() })
+    Ok(List {
+        columns: crate::domain::columns::ColumnSet::new(columns),
+        ..list.clone()
+    })
 }
 
-pub(super) fn page_body(list: &List, items: &[Item], next: Option<&str>, count: Option<i64>) -> String {
+pub(super) fn page_body(
+    list: &List,
+    items: &[Item],
+    next: Option<&str>,
+    count: Option<i64>,
+) -> String {
     let mut out = String::with_capacity(items.len().saturating_mul(640).saturating_add(64));
     out.push_str(r#"{"data":["#);
     for (index, item) in items.iter().enumerate() {
@@ -187,7 +204,10 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
         return Err(AppError::gone("The item is in the trash"));
     }
     Ok(HttpResponse::Ok()
-        .insert_header((X_WORKSPACE_SEQ, header::HeaderValue::from(access.snapshot.seq)))
+        .insert_header((
+            X_WORKSPACE_SEQ,
+            header::HeaderValue::from(access.snapshot.seq),
+        ))
         .insert_header((header::ETAG, format!("\"{}\"", item.version)))
         .content_type("application/json")
         .body(item.to_wire(&list)))
@@ -212,16 +232,34 @@ pub async fn create(
     let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
     let location = request.path().to_owned();
     let (items, shape, single) = match body.value {
-        ItemsIn { items: Some(items), id: None, values: None } => (items, Shape::CreatedMany, false),
-        ItemsIn { items: None, id, values: Some(values) } => {
-            (vec![NewItemIn { id, values }], Shape::CreatedOne { location }, true)
-        }
+        ItemsIn {
+            items: Some(items),
+            id: None,
+            values: None,
+        } => (items, Shape::CreatedMany, false),
+        ItemsIn {
+            items: None,
+            id,
+            values: Some(values),
+        } => (
+            vec![NewItemIn { id, values }],
+            Shape::CreatedOne { location },
+            true,
+        ),
         _ => {
-            return Err(AppError::field("", "malformed", "send either items or values"));
+            return Err(AppError::field(
+                "",
+                "malformed",
+                "send either items or values",
+            ));
         }
     };
     let items = items.into_iter().map(new_item).collect();
-    let command = ItemCommand::Create { list: list.id, items, typecast: asked.typecast };
+    let command = ItemCommand::Create {
+        list: list.id,
+        items,
+        typecast: asked.typecast,
+    };
     let result = submit::items(&access, &caller, remember, shape, command).await;
     result.map_err(|error| if single { plainly(error) } else { error })
 }
@@ -229,7 +267,11 @@ pub async fn create(
 /// An item to be made; without an id it gets one.
 pub fn new_item(item: NewItemIn) -> NewItem {
     let fresh = item.id.is_none();
-    NewItem { id: item.id.unwrap_or_else(|| ItemId(Uuid::now_v7())), fresh, values: item.values }
+    NewItem {
+        id: item.id.unwrap_or_else(|| ItemId(Uuid::now_v7())),
+        fresh,
+        values: item.values,
+    }
 }
 
 /// The paths of an error about the only item: without its place in a batch.
@@ -254,7 +296,11 @@ pub async fn update_many(
     let remember = body.remember(&request)?;
     let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
     let items = body.value.items.into_iter().map(patch).collect();
-    let command = ItemCommand::Update { list: list.id, items, typecast: asked.typecast };
+    let command = ItemCommand::Update {
+        list: list.id,
+        items,
+        typecast: asked.typecast,
+    };
     submit::items(&access, &caller, remember, Shape::Many, command).await
 }
 
@@ -282,9 +328,14 @@ pub async fn update(
         if_version: if_match(request.headers())?.or(body.value.if_version),
         if_values: body.value.if_values,
     };
-    let command =
-        ItemCommand::Update { list: list.id, items: vec![patch], typecast: asked.typecast };
-    submit::items(&access, &caller, remember, Shape::One, command).await.map_err(plainly)
+    let command = ItemCommand::Update {
+        list: list.id,
+        items: vec![patch],
+        typecast: asked.typecast,
+    };
+    submit::items(&access, &caller, remember, Shape::One, command)
+        .await
+        .map_err(plainly)
 }
 
 pub async fn delete_many(
@@ -294,7 +345,11 @@ pub async fn delete_many(
 ) -> Result<HttpResponse, AppError> {
     let remember = body.remember(&request)?;
     let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
-    let command = ItemCommand::Delete { list: list.id, ids: body.value.ids, if_version: None };
+    let command = ItemCommand::Delete {
+        list: list.id,
+        ids: body.value.ids,
+        if_version: None,
+    };
     submit::items(&access, &caller, remember, Shape::Nothing, command).await
 }
 

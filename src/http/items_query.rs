@@ -142,7 +142,9 @@ impl TryFrom<Parameters> for Asked {
 }
 
 fn present(sent: [(&'static str, bool); 4]) -> Vec<&'static str> {
-    sent.into_iter().filter_map(|(path, sent)| sent.then_some(path)).collect()
+    sent.into_iter()
+        .filter_map(|(path, sent)| sent.then_some(path))
+        .collect()
 }
 
 /// `GET …/items`
@@ -183,7 +185,10 @@ async fn answer(
             Some(position(&sort, &list, &bytes)?)
         }
     };
-    let mut tx = Tx::begin(&state.db, workspace, Purpose::Read).await?;
+    // A plain page follows the key's index; a filter or a sort is the planner's to answer.
+    let plain = filter.is_none() && sort.by.is_none() && !counted;
+    let purpose = if plain { Purpose::Page } else { Purpose::Read };
+    let mut tx = Tx::begin(&state.db, workspace, purpose).await?;
     let mut items = store::items_query::page(
         &mut tx,
         workspace,
@@ -208,7 +213,10 @@ async fn answer(
         let position = sort.position(&list.columns, last);
         cursor::seal(&state.settings, &question, &sort.write_position(&position))
     });
-    Ok(json_at(access.snapshot.seq, page_body(&shown, &items, next.as_deref(), count)))
+    Ok(json_at(
+        access.snapshot.seq,
+        page_body(&shown, &items, next.as_deref(), count),
+    ))
 }
 
 /// The part of a request that decides which items come in which order.
@@ -220,14 +228,22 @@ struct Question {
 impl Question {
     /// Refuses with all broken rules at once.
     fn read(asked: &Asked, list: &List, me: UserId) -> Result<Question, AppError> {
-        let mut errors: Vec<FieldError> = asked.unbuilt.iter().map(|path| not_built(path)).collect();
+        let mut errors: Vec<FieldError> =
+            asked.unbuilt.iter().map(|path| not_built(path)).collect();
         let filter = asked.filter.as_ref().and_then(|json| {
-            Filter::parse(json.get(), &list.columns, me).map_err(|wrong| errors.extend(wrong)).ok()
+            Filter::parse(json.get(), &list.columns, me)
+                .map_err(|wrong| errors.extend(wrong))
+                .ok()
         });
         let keys = asked.sort.iter().flat_map(Keys::iter);
-        let sort = Sort::parse(keys, &list.columns).map_err(|wrong| errors.push(wrong)).ok();
+        let sort = Sort::parse(keys, &list.columns)
+            .map_err(|wrong| errors.push(wrong))
+            .ok();
         if errors.is_empty() {
-            Ok(Question { filter, sort: sort.unwrap_or_default() })
+            Ok(Question {
+                filter,
+                sort: sort.unwrap_or_default(),
+            })
         } else {
             Err(AppError::fields(errors))
         }
@@ -259,19 +275,36 @@ mod tests {
 
     fn keys(json: &str) -> Vec<String> {
         let asked: ItemsQueryIn = serde_json::from_str(json).unwrap();
-        asked.sort.iter().flat_map(Keys::iter).map(str::to_owned).collect()
+        asked
+            .sort
+            .iter()
+            .flat_map(Keys::iter)
+            .map(str::to_owned)
+            .collect()
     }
 
     fn parameters(query: &str) -> Parameters {
-        actix_web::web::Query::<Parameters>::from_query(query).unwrap().into_inner()
+        actix_web::web::Query::<Parameters>::from_query(query)
+            .unwrap()
+            .into_inner()
     }
 
     #[test]
     fn keys_are_a_text_or_an_array() {
-        assert_eq!(keys(r#"{"sort":"-ListPrice, City"}"#), ["-ListPrice", "City"]);
-        assert_eq!(keys(r#"{"sort":["-ListPrice","City"]}"#), ["-ListPrice", "City"]);
+        assert_eq!(
+            keys(r#"{"sort":"-ListPrice, City"}"#),
+            ["-ListPrice", "City"]
+        );
+        assert_eq!(
+            keys(r#"{"sort":["-ListPrice","City"]}"#),
+            ["-ListPrice", "City"]
+        );
         assert_eq!(keys(r#"{"sort":""}"#), [""; 0]);
-        assert_eq!(keys(r#"{"sort":"City,"}"#), ["City", ""], "an empty key is seen, and refused");
+        assert_eq!(
+            keys(r#"{"sort":"City,"}"#),
+            ["City", ""],
+            "an empty key is seen, and refused"
+        );
         assert!(serde_json::from_str::<ItemsQueryIn>(r#"{"sort":{"City":1}}"#).is_err());
     }
 

@@ -40,17 +40,26 @@ pub struct Remaining {
 
 impl Limits {
     pub fn new(on: bool) -> Limits {
-        Limits(on.then(|| Both { users: limiter(PER_USER), addresses: limiter(PER_ADDRESS) }))
+        Limits(on.then(|| Both {
+            users: limiter(PER_USER),
+            addresses: limiter(PER_ADDRESS),
+        }))
     }
 
     /// Counts a request of an address.
     pub fn count_address(&self, address: IpAddr) -> Result<Option<Remaining>, AppError> {
-        self.0.as_ref().map(|both| count(&both.addresses, &address, "address", PER_ADDRESS)).transpose()
+        self.0
+            .as_ref()
+            .map(|both| count(&both.addresses, &address, "address", PER_ADDRESS))
+            .transpose()
     }
 
     /// Counts a request of a person.
     pub fn count_user(&self, user: UserId) -> Result<Option<Remaining>, AppError> {
-        self.0.as_ref().map(|both| count(&both.users, &user, "user", PER_USER)).transpose()
+        self.0
+            .as_ref()
+            .map(|both| count(&both.users, &user, "user", PER_USER))
+            .transpose()
     }
 
     /// Forgets those who have been silent for a window.
@@ -65,7 +74,9 @@ impl Limits {
 fn limiter<K: std::hash::Hash + Eq + Clone>(burst: u32) -> Keyed<K> {
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
     let refill = WINDOW / burst.get();
-    let quota = Quota::with_period(refill).unwrap_or(Quota::per_second(burst)).allow_burst(burst);
+    let quota = Quota::with_period(refill)
+        .unwrap_or(Quota::per_second(burst))
+        .allow_burst(burst);
     RateLimiter::dashmap(quota).with_middleware::<StateInformationMiddleware>()
 }
 
@@ -76,11 +87,17 @@ fn count<K: std::hash::Hash + Eq + Clone>(
     quota: u32,
 ) -> Result<Remaining, AppError> {
     match limiter.check_key(key) {
-        Ok(state) => Ok(Remaining { policy, quota, left: state.remaining_burst_capacity() }),
+        Ok(state) => Ok(Remaining {
+            policy,
+            quota,
+            left: state.remaining_burst_capacity(),
+        }),
         Err(not_until) => {
-            metrics::counter!("estatebase_rate_limited_total", "policy" => policy).increment(1);
+            metrics::counter!(crate::telemetry::RATE_LIMITED, "policy" => policy).increment(1);
             let wait = not_until.wait_time_from(DefaultClock::default().now());
-            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+            let seconds = u32::try_from(wait.as_secs())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1);
             Err(AppError::new(ErrorCode::RateLimited, "Slow down a little").retry_after(seconds))
         }
     }
@@ -88,7 +105,9 @@ fn count<K: std::hash::Hash + Eq + Clone>(
 
 /// The caller's address: the connection's own, or what the last trusted proxy saw.
 pub fn address(request: &HttpRequest, trusted_hops: usize) -> IpAddr {
-    let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
+    let peer = request
+        .peer_addr()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
     if trusted_hops == 0 {
         return peer;
     }

@@ -4,7 +4,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::extract::{Access, Body, Caller, access, path_id, remember};
+use super::cursor::{SmallPage, small_page};
+use super::extract::{Access, Body, Caller, access, path_id, query, remember, state};
 use super::problem::json_at;
 use super::submit::admin;
 use crate::actors::workspace::AdminCommand;
@@ -38,27 +39,43 @@ pub struct ListPatch {
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let lists = access.snapshot.schema.in_order();
-    Ok(page(&access, lists.iter().map(|list| ListOut::new(list)).collect()))
+    page(
+        &request,
+        &access,
+        "lists",
+        lists.iter().map(|list| ListOut::new(list)).collect(),
+    )
 }
 
 /// The lists in the trash.
 pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let lists = access.snapshot.schema.lists.values();
-    let trashed = lists.filter(|list| list.deleted_at.is_some()).map(|list| ListOut::new(list));
+    let trashed = lists
+        .filter(|list| list.deleted_at.is_some())
+        .map(|list| ListOut::new(list));
     let trashed = trashed.collect();
-    Ok(page(&access, trashed))
+    page(&request, &access, "trashed lists", trashed)
 }
 
-fn page(access: &Access, lists: Vec<ListOut>) -> HttpResponse {
-    let body = serde_json::json!({"data": lists, "next_cursor": null}).to_string();
-    json_at(access.snapshot.seq, body)
+fn page(
+    request: &HttpRequest,
+    access: &Access,
+    question: &str,
+    lists: Vec<ListOut>,
+) -> Result<HttpResponse, AppError> {
+    let asked: SmallPage = query(request)?;
+    let body = small_page(&state(request)?.settings, question, &asked, lists)?;
+    Ok(json_at(access.snapshot.seq, body))
 }
 
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
-    Ok(json_at(access.snapshot.seq, serde_json::json!(ListOut::new(list)).to_string()))
+    Ok(json_at(
+        access.snapshot.seq,
+        serde_json::json!(ListOut::new(list)).to_string(),
+    ))
 }
 
 pub async fn create(
@@ -96,12 +113,24 @@ pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::WriteSchema).await?;
     let list = path_id(&request, "list_id")?;
-    admin(&access, &caller, remember, AdminCommand::DeleteList { list }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::DeleteList { list },
+    )
+    .await
 }
 
 pub async fn restore(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::WriteSchema).await?;
     let list = path_id(&request, "list_id")?;
-    admin(&access, &caller, remember, AdminCommand::RestoreList { list }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::RestoreList { list },
+    )
+    .await
 }

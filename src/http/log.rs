@@ -39,10 +39,16 @@ pub async fn events(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     if asked.after_seq + 1 < snapshot.oldest_seq {
         return Err(AppError::gone("Events that old are no longer kept"));
     }
-    let mut tx = Tx::begin(&state.db, snapshot.id, Purpose::Read).await?;
-    let events =
-        store::log::events_after(&mut tx, snapshot.id, asked.after_seq, snapshot.seq, limit, false)
-            .await?;
+    let mut tx = Tx::begin(&state.db, snapshot.id, Purpose::Page).await?;
+    let events = store::log::events_after(
+        &mut tx,
+        snapshot.id,
+        asked.after_seq,
+        snapshot.seq,
+        limit,
+        false,
+    )
+    .await?;
     let (through, mark) = match events.last() {
         Some(last) => (last.header.seq, mark(&last.hash)),
         None => {
@@ -53,7 +59,9 @@ pub async fn events(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     };
     tx.commit().await?;
     let class = Audience::of_role(access.role);
-    let seen = events.iter().filter(|event| class.sees(Audience::of_kind(&event.header.kind)));
+    let seen = events
+        .iter()
+        .filter(|event| class.sees(Audience::of_kind(&event.header.kind)));
     let body = format!(
         r#"{{"data":[{}],"through":{through},"mark":"{mark}"}}"#,
         join(seen)
@@ -93,7 +101,13 @@ pub async fn audit(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
     let limit = page_size(asked.limit)?;
     let question = format!(
         "audit {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
-        access.snapshot.id, asked.actor, asked.kind, asked.list, asked.item, asked.from, asked.to,
+        access.snapshot.id,
+        asked.actor,
+        asked.kind,
+        asked.list,
+        asked.item,
+        asked.from,
+        asked.to,
         asked.after_seq
     );
     let filter = AuditFilter {
@@ -124,7 +138,9 @@ pub async fn audit(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
 
 /// The position below which a newest-first page begins.
 pub fn below(settings: &Settings, question: &str, cursor: Option<&str>) -> Result<i64, AppError> {
-    let Some(cursor) = cursor else { return Ok(i64::MAX) };
+    let Some(cursor) = cursor else {
+        return Ok(i64::MAX);
+    };
     let bytes = cursor::open(settings, question, cursor)?;
     let bytes = bytes
         .try_into()

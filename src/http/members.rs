@@ -3,7 +3,8 @@
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use super::extract::{Body, Caller, access, path_id, remember, state};
+use super::cursor::{SmallPage, small_page};
+use super::extract::{Body, Caller, access, path_id, query, remember, state};
 use super::problem::json_at;
 use super::submit::admin;
 use crate::actors::workspace::AdminCommand;
@@ -20,13 +21,14 @@ pub struct MemberPatch {
 }
 
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let asked: SmallPage = query(&request)?;
     let access = access(&request, &caller, Action::Read).await?;
     let state = state(&request)?;
     let tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let members = store::members::list(&tx, access.snapshot.id).await?;
     tx.commit().await?;
     let data: Vec<MemberOut> = members.iter().map(MemberOut::new).collect();
-    let body = serde_json::json!({"data": data, "next_cursor": null}).to_string();
+    let body = small_page(&state.settings, "members", &asked, data)?;
     Ok(json_at(access.snapshot.seq, body))
 }
 
@@ -38,12 +40,27 @@ pub async fn update(
     let remember = body.remember(&request)?;
     let access = access(&request, &caller, Action::Leave).await?;
     let user = path_id(&request, "user_id")?;
-    admin(&access, &caller, remember, AdminCommand::SetRole { user, role: body.value.role }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::SetRole {
+            user,
+            role: body.value.role,
+        },
+    )
+    .await
 }
 
 pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::Leave).await?;
     let user = path_id(&request, "user_id")?;
-    admin(&access, &caller, remember, AdminCommand::RemoveMember { user }).await
+    admin(
+        &access,
+        &caller,
+        remember,
+        AdminCommand::RemoveMember { user },
+    )
+    .await
 }

@@ -3,15 +3,17 @@
 
 use actix_web::HttpResponse;
 use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApi, OpenApiBuilder, PathItem,
-    PathsBuilder, Ref, Required, ResponseBuilder,
+    PathsBuilder, Ref, RefOr, Required, ResponseBuilder,
 };
 
+use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
 use super::{invites, items, items_query, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
@@ -96,6 +98,16 @@ struct Problem {
     current: Option<serde_json::Value>,
 }
 
+/// A cell because of which a row was not stored.
+#[derive(Serialize, utoipa::ToSchema)]
+struct RowErrorOut {
+    row: u64,
+    column: Option<String>,
+    value: Option<String>,
+    code: String,
+    message: String,
+}
+
 macro_rules! pages {
     ($($name:ident of $item:ty;)*) => {
         $(
@@ -117,6 +129,8 @@ pages! {
     ItemsPage of ItemOut;
     HistoryPage of HistoryEntry;
     AuditPage of EventOut;
+    JobsPage of JobOut;
+    ErrorsPage of RowErrorOut;
 }
 
 /// `GET /openapi.json`.
@@ -126,9 +140,8 @@ pub async fn document() -> HttpResponse {
 
 /// `/docs`: a page to read the document and try it.
 pub fn page() -> utoipa_swagger_ui::SwaggerUi {
-    utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}").config(
-        utoipa_swagger_ui::Config::from("/api/v1/openapi.json").validator_url("none"),
-    )
+    utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}")
+        .config(utoipa_swagger_ui::Config::from("/api/v1/openapi.json").validator_url("none"))
 }
 
 /// The document.
@@ -155,47 +168,65 @@ pub fn build() -> OpenApi {
              X-Workspace-Seq, and a read with X-Min-Seq never shows an older state.",
         ))
         .build();
-    OpenApiBuilder::new().info(info).paths(paths).components(Some(components())).build()
+    OpenApiBuilder::new()
+        .info(info)
+        .paths(paths)
+        .components(Some(components()))
+        .build()
 }
 
 fn components() -> utoipa::openapi::Components {
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .build();
+    let mut schemas = Vec::new();
+    with_parts::<me::MeOut>(&mut schemas);
+    with_parts::<me::ProfilePatch>(&mut schemas);
+    with_parts::<workspaces::WorkspaceIn>(&mut schemas);
+    with_parts::<workspaces::WorkspacePatch>(&mut schemas);
+    with_parts::<WorkspaceOut>(&mut schemas);
+    with_parts::<MembershipOut>(&mut schemas);
+    with_parts::<MembershipsPage>(&mut schemas);
+    with_parts::<MembersPage>(&mut schemas);
+    with_parts::<members::MemberPatch>(&mut schemas);
+    with_parts::<invites::InviteIn>(&mut schemas);
+    with_parts::<invites::AcceptIn>(&mut schemas);
+    with_parts::<InviteOut>(&mut schemas);
+    with_parts::<InvitesPage>(&mut schemas);
+    with_parts::<lists::ListIn>(&mut schemas);
+    with_parts::<lists::ListPatch>(&mut schemas);
+    with_parts::<ListOut>(&mut schemas);
+    with_parts::<ListsPage>(&mut schemas);
+    with_parts::<ColumnSpec>(&mut schemas);
+    with_parts::<ColumnPatch>(&mut schemas);
+    with_parts::<ColumnOut>(&mut schemas);
+    with_parts::<ColumnsPage>(&mut schemas);
+    with_parts::<items::ItemsIn>(&mut schemas);
+    with_parts::<items::PatchesIn>(&mut schemas);
+    with_parts::<items::ItemPatchIn>(&mut schemas);
+    with_parts::<items::IdsIn>(&mut schemas);
+    with_parts::<items_query::ItemsQueryIn>(&mut schemas);
+    with_parts::<ItemOut>(&mut schemas);
+    with_parts::<ItemsPage>(&mut schemas);
+    with_parts::<HistoryPage>(&mut schemas);
+    with_parts::<EventsPage>(&mut schemas);
+    with_parts::<AuditPage>(&mut schemas);
+    with_parts::<VerifyOut>(&mut schemas);
+    with_parts::<JobOut>(&mut schemas);
+    with_parts::<JobsPage>(&mut schemas);
+    with_parts::<ErrorsPage>(&mut schemas);
+    with_parts::<Problem>(&mut schemas);
     ComponentsBuilder::new()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
-        .schema_from::<me::MeOut>()
-        .schema_from::<me::ProfilePatch>()
-        .schema_from::<workspaces::WorkspaceIn>()
-        .schema_from::<workspaces::WorkspacePatch>()
-        .schema_from::<WorkspaceOut>()
-        .schema_from::<MembershipOut>()
-        .schema_from::<MembershipsPage>()
-        .schema_from::<MembersPage>()
-        .schema_from::<members::MemberPatch>()
-        .schema_from::<invites::InviteIn>()
-        .schema_from::<invites::AcceptIn>()
-        .schema_from::<InviteOut>()
-        .schema_from::<InvitesPage>()
-        .schema_from::<lists::ListIn>()
-        .schema_from::<lists::ListPatch>()
-        .schema_from::<ListOut>()
-        .schema_from::<ListsPage>()
-        .schema_from::<ColumnSpec>()
-        .schema_from::<ColumnPatch>()
-        .schema_from::<ColumnOut>()
-        .schema_from::<ColumnsPage>()
-        .schema_from::<items::ItemsIn>()
-        .schema_from::<items::PatchesIn>()
-        .schema_from::<items::ItemPatchIn>()
-        .schema_from::<items::IdsIn>()
-        .schema_from::<items_query::ItemsQueryIn>()
-        .schema_from::<ItemOut>()
-        .schema_from::<ItemsPage>()
-        .schema_from::<HistoryPage>()
-        .schema_from::<EventsPage>()
-        .schema_from::<AuditPage>()
-        .schema_from::<VerifyOut>()
-        .schema_from::<Problem>()
+        .schemas_from_iter(schemas)
         .build()
+}
+
+/// A type and every type that it is made of.
+fn with_parts<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
 }
 
 fn method(route: &Route) -> HttpMethod {
@@ -217,7 +248,9 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         operation = operation.parameter(parameter(name, ParameterIn::Query, Required::False));
     }
     if let Some(body) = route.body {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(body))).build();
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(body)))
+            .build();
         let body = RequestBodyBuilder::new()
             .content("application/json", content)
             .required(Some(Required::True))
@@ -226,12 +259,16 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     }
     let mut answer = ResponseBuilder::new().description(route.summary);
     if let Some(schema) = route.answer {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(schema))).build();
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name(schema)))
+            .build();
         answer = answer.content("application/json", content);
     }
     operation = operation.response(route.status.to_string(), answer.build());
     for (status, description) in refusals(route) {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let content = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
+            .build();
         let refusal = ResponseBuilder::new()
             .description(description)
             .content(super::problem::PROBLEM_JSON, content)
@@ -266,10 +303,15 @@ fn refusals(route: &Route) -> Vec<(u16, String)> {
 }
 
 fn path_names(path: &str) -> impl Iterator<Item = &str> {
-    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-fn parameter(name: &str, place: ParameterIn, required: Required) -> utoipa::openapi::path::Parameter {
+fn parameter(
+    name: &str,
+    place: ParameterIn,
+    required: Required,
+) -> utoipa::openapi::path::Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)

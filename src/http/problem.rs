@@ -34,7 +34,11 @@ impl ResponseError for AppError {
 fn log(error: &AppError) {
     match &error.source {
         Some(source) if error.code.status() >= 500 => {
-            tracing::error!(code = error.code.name(), source = format!("{source:#}"), "request failed");
+            tracing::error!(
+                code = error.code.name(),
+                source = format!("{source:#}"),
+                "request failed"
+            );
         }
         _ => tracing::debug!(code = error.code.name(), detail = %error.detail, "request refused"),
     }
@@ -52,7 +56,9 @@ pub fn respond(answer: Answer, seq: i64) -> HttpResponse {
         response.insert_header((header::LOCATION, location));
     }
     match answer.body {
-        Some(body) => response.content_type("application/json").body(body.get().to_owned()),
+        Some(body) => response
+            .content_type("application/json")
+            .body(body.get().to_owned()),
         None => response.finish(),
     }
 }

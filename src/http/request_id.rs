@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::limits::Remaining;
 use super::state::AppState;
+use crate::telemetry;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -43,16 +44,24 @@ pub async fn trace<B: MessageBody + 'static>(
         .is_some_and(|state| state.settings.https);
     let path = request.path().to_owned();
     let work: Pin<Box<dyn Future<Output = _>>> = Box::pin(next.call(request));
-    let mut response =
-        CURRENT.scope(RefCell::new(id.clone()), work.instrument(span.clone())).await?;
+    let mut response = CURRENT
+        .scope(RefCell::new(id.clone()), work.instrument(span.clone()))
+        .await?;
     // The route's pattern, not the path: ids would make a series each.
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".into());
+    let route = response
+        .request()
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".into());
     let took = started.elapsed();
     let status = response.status().as_u16();
-    metrics::histogram!("estatebase_http_seconds", "route" => route.clone(), "status" => class(status))
+    metrics::histogram!(telemetry::HTTP_DURATION, "route" => route.clone(), "status" => class(status))
         .record(took);
     span.in_scope(|| tracing::info!(status, path, took_us = took.as_micros(), "answered"));
-    let left = response.request().extensions().get::<super::extract::Left>().map(|left| left.0);
+    let left = response
+        .request()
+        .extensions()
+        .get::<super::extract::Left>()
+        .map(|left| left.0);
     let left = left.or_else(|| response.request().extensions().get::<Remaining>().copied());
     let headers = response.headers_mut();
     if let Some(left) = left {
@@ -77,11 +86,18 @@ pub async fn trace<B: MessageBody + 'static>(
 }
 
 fn rate_limit(headers: &mut HeaderMap, left: Remaining) {
-    let Remaining { policy, quota, left } = left;
+    let Remaining {
+        policy,
+        quota,
+        left,
+    } = left;
     let window = super::limits::WINDOW.as_secs();
     for (name, value) in [
         ("ratelimit", format!("\"{policy}\";r={left}")),
-        ("ratelimit-policy", format!("\"{policy}\";q={quota};w={window}")),
+        (
+            "ratelimit-policy",
+            format!("\"{policy}\";q={quota};w={window}"),
+        ),
     ] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(HeaderName::from_static(name), value);
@@ -100,14 +116,19 @@ const SECURITY_HEADERS: [(&str, &str); 7] = [
         "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; \
          object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
     ),
-    ("permissions-policy", "camera=(), microphone=(), geolocation=()"),
+    (
+        "permissions-policy",
+        "camera=(), microphone=(), geolocation=()",
+    ),
 ];
 
 /// The caller's id, when it is well formed: 8–64 letters, digits, `-`, `_` or `.`.
 fn given(request: &ServiceRequest) -> Option<String> {
     let id = request.headers().get(X_REQUEST_ID)?.to_str().ok()?;
     let well_formed = (8..=64).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     well_formed.then(|| id.to_owned())
 }
 

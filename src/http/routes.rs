@@ -4,7 +4,10 @@
 use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 
-use super::{columns, items, items_query, lists, log, me, members, openapi, workspaces, invites};
+use super::{
+    columns, imports, invites, items, items_query, jobs, lists, log, me, members, openapi,
+    workspaces,
+};
 use crate::domain::roles::Action;
 
 /// Where the API stands.
@@ -58,12 +61,14 @@ macro_rules! routes {
 
 /// The table.
 pub fn table() -> Vec<Route> {
-    use Action::{ManageMembers, ManageWorkspace, Leave, Own, Read, ReadAudit, WriteItems, WriteSchema};
+    use Action::{
+        Leave, ManageMembers, ManageWorkspace, Own, Read, ReadAudit, WriteItems, WriteSchema,
+    };
     use Needs::{Member, Nothing, Person};
     routes! {
         GET "/me" Person, me::show, "The caller's profile and memberships" => 200 "MeOut";
         PATCH "/me" Person, me::update, "Change the own profile" ("ProfilePatch") => 200 "MeOut";
-        GET "/workspaces" Person, workspaces::index, "The caller's workspaces" => 200 "MembershipsPage";
+        GET "/workspaces" Person, workspaces::index, "The caller's workspaces" ["limit" "cursor"] => 200 "MembershipsPage";
         POST "/workspaces" Person, workspaces::create, "Make a workspace; the caller owns it" ("WorkspaceIn") => 201 "WorkspaceOut";
         POST "/invites/accept" Person, invites::accept, "Join a workspace by an invitation's token" ("AcceptIn") => 200 "MembershipOut";
 
@@ -72,23 +77,23 @@ pub fn table() -> Vec<Route> {
         DELETE "/workspaces/{workspace_id}" Member(Own), workspaces::delete, "Put a workspace into the trash, for 30 days" => 204;
         POST "/workspaces/{workspace_id}/restore" Member(Own), workspaces::restore, "Take a workspace out of the trash" => 200;
 
-        GET "/workspaces/{workspace_id}/members" Member(Read), members::index, "Members" => 200 "MembersPage";
+        GET "/workspaces/{workspace_id}/members" Member(Read), members::index, "Members" ["limit" "cursor"] => 200 "MembersPage";
         PATCH "/workspaces/{workspace_id}/members/{user_id}" Member(Leave), members::update, "Change a member's role" ("MemberPatch") => 200;
         DELETE "/workspaces/{workspace_id}/members/{user_id}" Member(Leave), members::delete, "Take a member out; leave" => 204;
 
-        GET "/workspaces/{workspace_id}/invites" Member(ManageMembers), invites::index, "Open invitations" => 200 "InvitesPage";
+        GET "/workspaces/{workspace_id}/invites" Member(ManageMembers), invites::index, "Open invitations" ["limit" "cursor"] => 200 "InvitesPage";
         POST "/workspaces/{workspace_id}/invites" Member(ManageMembers), invites::create, "Invite a person; the token is shown once" ("InviteIn") => 201 "InviteOut";
         DELETE "/workspaces/{workspace_id}/invites/{invite_id}" Member(ManageMembers), invites::delete, "Take an invitation back" => 204;
 
-        GET "/workspaces/{workspace_id}/lists" Member(Read), lists::index, "Lists with their columns" => 200 "ListsPage";
+        GET "/workspaces/{workspace_id}/lists" Member(Read), lists::index, "Lists with their columns" ["limit" "cursor"] => 200 "ListsPage";
         POST "/workspaces/{workspace_id}/lists" Member(WriteSchema), lists::create, "Make a list" ("ListIn") => 201 "ListOut";
-        GET "/workspaces/{workspace_id}/trash" Member(Read), lists::trash, "Lists in the trash" => 200 "ListsPage";
+        GET "/workspaces/{workspace_id}/trash" Member(Read), lists::trash, "Lists in the trash" ["limit" "cursor"] => 200 "ListsPage";
         GET "/workspaces/{workspace_id}/lists/{list_id}" Member(Read), lists::show, "A list" => 200 "ListOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}" Member(WriteSchema), lists::update, "Rename or move a list" ("ListPatch") => 200 "ListOut";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}" Member(WriteSchema), lists::delete, "Put a list into the trash" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/restore" Member(WriteSchema), lists::restore, "Take a list out of the trash" => 200 "ListOut";
 
-        GET "/workspaces/{workspace_id}/lists/{list_id}/columns" Member(Read), columns::index, "Columns of a list" => 200 "ColumnsPage";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/columns" Member(Read), columns::index, "Columns of a list" ["limit" "cursor"] => 200 "ColumnsPage";
         POST "/workspaces/{workspace_id}/lists/{list_id}/columns" Member(WriteSchema), columns::create, "Make a column" ("ColumnSpec") => 201 "ColumnOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(Read), columns::show, "A column" => 200 "ColumnOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::update, "Change a column" ("ColumnPatch") => 200 "ColumnOut";
@@ -106,6 +111,13 @@ pub fn table() -> Vec<Route> {
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(WriteItems), items::delete, "Put an item into the trash" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/restore" Member(WriteItems), items::restore, "Take an item out of the trash" => 200 "ItemOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/history" Member(Read), items::history, "Every change of an item, newest first" ["limit" "cursor"] => 200 "HistoryPage";
+
+        POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list; the body is the file (text/csv)" ["mode" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file; the body is the file (text/csv)" ["list_name" "mapping" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
+        GET "/workspaces/{workspace_id}/jobs" Member(Read), jobs::index, "Jobs, newest first" ["limit" "cursor"] => 200 "JobsPage";
+        GET "/workspaces/{workspace_id}/jobs/{job_id}" Member(Read), jobs::show, "How a job stands" => 200 "JobOut";
+        GET "/workspaces/{workspace_id}/jobs/{job_id}/errors" Member(Read), jobs::errors, "The rows that a job could not store" ["limit" "cursor" "format"] => 200 "ErrorsPage";
+        POST "/workspaces/{workspace_id}/jobs/{job_id}/cancel" Member(WriteItems), jobs::cancel, "End a job; what it has stored stays" => 200;
 
         GET "/workspaces/{workspace_id}/events" Member(Read), log::events, "The ordered change feed" ["after_seq" "limit"] => 200 "EventsPage";
         GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";
@@ -125,7 +137,9 @@ pub fn configure(config: &mut ServiceConfig) {
 
 /// The methods that some route of the API knows at this path.
 pub fn methods_of(path: &str) -> Vec<String> {
-    let Some(path) = path.strip_prefix(BASE) else { return Vec::new() };
+    let Some(path) = path.strip_prefix(BASE) else {
+        return Vec::new();
+    };
     table()
         .iter()
         .filter(|route| matches(route.path, path))
@@ -154,7 +168,12 @@ mod tests {
     fn no_route_stands_twice() {
         let mut seen = HashSet::new();
         for route in table() {
-            assert!(seen.insert((route.method.clone(), route.path)), "{} {}", route.method, route.path);
+            assert!(
+                seen.insert((route.method.clone(), route.path)),
+                "{} {}",
+                route.method,
+                route.path
+            );
         }
     }
 

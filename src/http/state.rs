@@ -1,11 +1,11 @@
 //! What every handler may reach, made once in `app` and shared by all worker threads.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::limits::Limits;
+use crate::actors::jobs::Jobs;
 use crate::actors::registry::Registry;
 use crate::auth::Verifier;
 use crate::store::Db;
@@ -14,6 +14,7 @@ use crate::store::Db;
 pub struct AppState {
     pub db: Db,
     pub registry: Arc<Registry>,
+    pub jobs: Arc<Jobs>,
     pub verifier: Arc<Verifier>,
     pub limits: Limits,
     pub settings: Settings,
@@ -30,8 +31,6 @@ pub struct Settings {
     pub metrics_token: Option<SecretString>,
     /// Exact origins that browsers may call from.
     pub cors_origins: Vec<String>,
-    /// Uploads wait here for their import.
-    pub data_dir: PathBuf,
     /// Whether the connection to the caller is encrypted somewhere on its way (HSTS).
     pub https: bool,
 }
@@ -42,7 +41,9 @@ impl Settings {
         use hmac::{Hmac, Mac};
         let key = self.secret_key.expose_secret().as_bytes();
         // HMAC takes a key of any length.
-        let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(key) else { return [0; 32] };
+        let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(key) else {
+            return [0; 32];
+        };
         mac.update(purpose.as_bytes());
         mac.update(&[0]);
         mac.update(message);

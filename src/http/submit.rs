@@ -26,7 +26,14 @@ pub async fn admin_at(
     remember: Option<Remember>,
     command: AdminCommand,
 ) -> Result<HttpResponse, AppError> {
-    let reply = handle.submit(request(caller, remember, Shape::One, Command::Admin(command))).await?;
+    let reply = handle
+        .submit(request(
+            caller,
+            remember,
+            Shape::One,
+            Command::Admin(command),
+        ))
+        .await?;
     let seq = reply.seq;
     Ok(respond(reply.into_answer(&Shape::One), seq))
 }
@@ -40,17 +47,15 @@ pub async fn items(
     command: ItemCommand,
 ) -> Result<HttpResponse, AppError> {
     let command = Command::Items(command);
-    let reply = access.handle.submit(request(caller, remember, shape.clone(), command)).await?;
+    let reply = access
+        .handle
+        .submit(request(caller, remember, shape.clone(), command))
+        .await?;
     let seq = reply.seq;
     Ok(respond(reply.into_answer(&shape), seq))
 }
 
-fn request(
-    caller: &Caller,
-    remember: Option<Remember>,
-    shape: Shape,
-    command: Command,
-) -> Request {
+fn request(caller: &Caller, remember: Option<Remember>, shape: Shape, command: Command) -> Request {
     Request {
         user: caller.0.user,
         actor: Actor::User(caller.0.user),

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::cursor::{SmallPage, small_page};
 use super::extract::{Access, Body, Caller, access, query, remember, state};
 use super::problem::{json_at, respond};
 use super::submit::admin;
@@ -38,11 +39,14 @@ pub struct WorkspacePatch {
 struct NoQuery {}
 
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    query::<NoQuery>(&request)?;
+    let asked: SmallPage = query(&request)?;
     let state = state(&request)?;
     let memberships = store::members::of_person(&state.db, caller.0.user).await?;
     let data: Vec<MembershipOut> = memberships.iter().map(MembershipOut::new).collect();
-    Ok(HttpResponse::Ok().json(serde_json::json!({"data": data, "next_cursor": null})))
+    let body = small_page(&state.settings, "workspaces", &asked, data)?;
+    Ok(HttpResponse::Ok()
+        .content_type("application/json")
+        .body(body))
 }
 
 pub async fn create(
@@ -53,9 +57,19 @@ pub async fn create(
     let state = state(&request)?;
     let person = &caller.0;
     let remember = body.remember(&request)?;
-    store::profiles::visit(&state.db, person.user, person.email.as_deref(), person.name.as_deref())
-        .await?;
-    let lists = body.value.template.as_deref().and_then(template::by_name).map_or(0, |t| t.len());
+    store::profiles::visit(
+        &state.db,
+        person.user,
+        person.email.as_deref(),
+        person.name.as_deref(),
+    )
+    .await?;
+    let lists = body
+        .value
+        .template
+        .as_deref()
+        .and_then(template::by_name)
+        .map_or(0, |t| t.len());
     let new = NewWorkspace {
         id: WorkspaceId(Uuid::now_v7()),
         name: body.value.name,
@@ -70,7 +84,10 @@ pub async fn create(
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     query::<NoQuery>(&request)?;
     let access = access(&request, &caller, Action::Read).await?;
-    Ok(json_at(access.snapshot.seq, serde_json::json!(resource(&access)).to_string()))
+    Ok(json_at(
+        access.snapshot.seq,
+        serde_json::json!(resource(&access)).to_string(),
+    ))
 }
 
 fn resource(access: &Access) -> WorkspaceOut {
@@ -94,7 +111,9 @@ pub async fn update(
 ) -> Result<HttpResponse, AppError> {
     let remember = body.remember(&request)?;
     let access = access(&request, &caller, Action::ManageWorkspace).await?;
-    let command = AdminCommand::RenameWorkspace { name: body.value.name };
+    let command = AdminCommand::RenameWorkspace {
+        name: body.value.name,
+    };
     admin(&access, &caller, remember, command).await
 }
 

@@ -142,7 +142,11 @@ SELECT (SELECT count(*) FROM head), (SELECT count(*) FROM changed), (SELECT coun
 "#;
 
 /// Writes the group inside `tx`. The caller commits when it is `Done` and lets go otherwise.
-pub async fn write_group(tx: &mut Tx, group: &GroupWrite, now: DateTime<Utc>) -> Result<Written, StoreError> {
+pub async fn write_group(
+    tx: &mut Tx,
+    group: &GroupWrite,
+    now: DateTime<Utc>,
+) -> Result<Written, StoreError> {
     let head = &group.head;
     let mut query = sqlx::query_as::<_, (i64, i64, i64)>(STATEMENT)
         .bind(head.workspace.uuid())
@@ -173,12 +177,18 @@ pub async fn write_group(tx: &mut Tx, group: &GroupWrite, now: DateTime<Utc>) ->
         .bind(column(events, |e| e.change))
         .bind(column(events, |e| e.undoes))
         .bind(column(events, |e| e.list.map(ListId::uuid)))
-        .bind(column(events, |e| i32::try_from(e.payloads.len()).unwrap_or(i32::MAX)))
+        .bind(column(events, |e| {
+            i32::try_from(e.payloads.len()).unwrap_or(i32::MAX)
+        }))
         .bind(column(events, |e| e.digest.as_slice()))
         .bind(column(events, |e| e.hash.as_slice()));
     let said: Vec<(i64, i32, &PayloadRow)> = events
         .iter()
-        .flat_map(|event| (0..).zip(&event.payloads).map(|(ordinal, row)| (event.seq, ordinal, row)))
+        .flat_map(|event| {
+            (0..)
+                .zip(&event.payloads)
+                .map(|(ordinal, row)| (event.seq, ordinal, row))
+        })
         .collect();
     query = query
         .bind(column(&said, |(seq, _, _)| *seq))

@@ -61,7 +61,8 @@ impl From<sea_orm::DbErr> for StoreError {
         match error {
             DbErr::Conn(RuntimeErr::SqlxError(cause))
             | DbErr::Exec(RuntimeErr::SqlxError(cause))
-            | DbErr::Query(RuntimeErr::SqlxError(cause)) => match std::sync::Arc::try_unwrap(cause) {
+            | DbErr::Query(RuntimeErr::SqlxError(cause)) => match std::sync::Arc::try_unwrap(cause)
+            {
                 Ok(cause) => cause.into(),
                 Err(shared) => StoreError::Fault(anyhow::anyhow!("{shared}")),
             },

@@ -83,7 +83,11 @@ pub enum WriteError {
 }
 
 /// Makes an account.
-pub async fn insert_account(pool: &PgPool, new: &NewAccount<'_>, now: DateTime<Utc>) -> Result<Account, WriteError> {
+pub async fn insert_account(
+    pool: &PgPool,
+    new: &NewAccount<'_>,
+    now: DateTime<Utc>,
+) -> Result<Account, WriteError> {
     let row = sqlx::query(
         "INSERT INTO identity.users (id, email, password_hash, user_metadata, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $5)
@@ -109,7 +113,11 @@ pub async fn account_by_email(pool: &PgPool, email: &str) -> Result<Option<Accou
 }
 
 /// The account whose session this is; `None` once the session has ended.
-pub async fn account_by_session(pool: &PgPool, session: Uuid, user: UserId) -> Result<Option<Account>, sqlx::Error> {
+pub async fn account_by_session(
+    pool: &PgPool,
+    session: Uuid,
+    user: UserId,
+) -> Result<Option<Account>, sqlx::Error> {
     let row = sqlx::query(
         "SELECT u.* FROM identity.sessions s JOIN identity.users u ON u.id = s.user_id
          WHERE s.id = $1 AND s.user_id = $2",
@@ -199,7 +207,10 @@ pub async fn session_is_live(pool: &PgPool, session: Uuid) -> Result<bool, sqlx:
 
 /// Ends one session; its refresh tokens go with it.
 pub async fn end_session(pool: &PgPool, session: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM identity.sessions WHERE id = $1").bind(session).execute(pool).await?;
+    sqlx::query("DELETE FROM identity.sessions WHERE id = $1")
+        .bind(session)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 
@@ -243,7 +254,9 @@ impl RefreshTurn {
         .bind(hash)
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(locked) = locked else { return Ok(None) };
+        let Some(locked) = locked else {
+            return Ok(None);
+        };
         let session = Session {
             id: locked.try_get("id")?,
             created_at: locked.try_get("created_at")?,
@@ -272,7 +285,13 @@ impl RefreshTurn {
             }
         }
         let account = account(&person)?;
-        Ok(presented.map(|presented| Self { transaction, account, session, presented, active }))
+        Ok(presented.map(|presented| Self {
+            transaction,
+            account,
+            session,
+            presented,
+            active,
+        }))
     }
 
     /// The presented token is used up and `next` takes its place. Used tokens that no session can
@@ -344,7 +363,9 @@ fn refresh_token(row: &PgRow) -> Result<RefreshToken, sqlx::Error> {
 
 impl From<sqlx::Error> for WriteError {
     fn from(error: sqlx::Error) -> Self {
-        let broken = error.as_database_error().and_then(|error| error.constraint());
+        let broken = error
+            .as_database_error()
+            .and_then(|error| error.constraint());
         match broken {
             Some("users_email_key") => Self::EmailTaken,
             Some("users_metadata_size") => Self::MetadataTooLarge,

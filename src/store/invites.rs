@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use entity::invites;
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Set};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, Set,
+};
 
 use super::{Db, StoreError, Tx};
 use crate::ids::{InviteId, UserId, WorkspaceId};
@@ -11,12 +13,18 @@ pub use entity::invites::Model as Invite;
 
 pub async fn insert(tx: &Tx, invite: Invite) -> Result<(), StoreError> {
     let row = invite.into_active_model().reset_all();
-    invites::Entity::insert(row).exec_without_returning(tx).await?;
+    invites::Entity::insert(row)
+        .exec_without_returning(tx)
+        .await?;
     Ok(())
 }
 
 /// The invitations of a workspace that are still open, newest first.
-pub async fn open(tx: &Tx, workspace: WorkspaceId, now: DateTime<Utc>) -> Result<Vec<Invite>, StoreError> {
+pub async fn open(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    now: DateTime<Utc>,
+) -> Result<Vec<Invite>, StoreError> {
     Ok(invites::Entity::find()
         .filter(invites::Column::WorkspaceId.eq(workspace))
         .filter(invites::Column::AcceptedAt.is_null())
@@ -27,7 +35,11 @@ pub async fn open(tx: &Tx, workspace: WorkspaceId, now: DateTime<Utc>) -> Result
         .await?)
 }
 
-pub async fn find(tx: &Tx, workspace: WorkspaceId, id: InviteId) -> Result<Option<Invite>, StoreError> {
+pub async fn find(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    id: InviteId,
+) -> Result<Option<Invite>, StoreError> {
     Ok(invites::Entity::find_by_id((workspace, id)).one(tx).await?)
 }
 

@@ -63,10 +63,12 @@ pub async fn count(
     let mut statement = Statement::new(&list.columns);
     let from = statement.living(workspace, list, Some(filter))?;
     let sql = format!("SELECT count(*) {from}");
-    Ok(sqlx::query_scalar_with(AssertSqlSafe(sql), statement.arguments)
-        .persistent(false)
-        .fetch_one(tx.conn())
-        .await?)
+    Ok(
+        sqlx::query_scalar_with(AssertSqlSafe(sql), statement.arguments)
+            .persistent(false)
+            .fetch_one(tx.conn())
+            .await?,
+    )
 }
 
 /// The values of a statement while its text is written.
@@ -115,12 +117,16 @@ impl<'c> Statement<'c> {
             Some(column) => self.sort_keys(column)?,
             None => Vec::new(),
         };
-        let named: String =
-            keys.iter().enumerate().map(|(at, key)| format!(", {key} AS key{at}")).collect();
+        let named: String = keys
+            .iter()
+            .enumerate()
+            .map(|(at, key)| format!(", {key} AS key{at}"))
+            .collect();
         let descending = matches!(sort.by, Some((_, Direction::Descending)));
         let direction = if descending { "DESC" } else { "ASC" };
-        let order: String =
-            (0..keys.len()).map(|at| format!("key{at} {direction} NULLS LAST, ")).collect();
+        let order: String = (0..keys.len())
+            .map(|at| format!("key{at} {direction} NULLS LAST, "))
+            .collect();
         let behind = match after {
             Some(after) => self.behind(sort, keys.len(), descending, after)?,
             None => "true".to_owned(),
@@ -225,15 +231,19 @@ impl<'c> Statement<'c> {
             Test::Empty => format!("{value} IS NULL"),
             Test::OneOf(others) if others.is_empty() => "false".to_owned(),
             Test::OneOf(others) => {
-                let others: Result<Vec<_>, _> =
-                    others.iter().map(|other| self.operand(column, other)).collect();
+                let others: Result<Vec<_>, _> = others
+                    .iter()
+                    .map(|other| self.operand(column, other))
+                    .collect();
                 format!("{cell} IN ({})", others?.join(", "))
             }
             Test::Compare(how, other) => {
                 format!("{cell} {} {}", operator(*how), self.operand(column, other)?)
             }
             Test::Contains(needle) => format!("strpos({cell}, {}) > 0", self.bind(needle.clone())?),
-            Test::StartsWith(needle) => format!("starts_with({cell}, {})", self.bind(needle.clone())?),
+            Test::StartsWith(needle) => {
+                format!("starts_with({cell}, {})", self.bind(needle.clone())?)
+            }
             Test::Same(others) => {
                 let others = self.operand(column, others)?;
                 format!("({cell} @> {others} AND {cell} <@ {others})")
@@ -280,7 +290,9 @@ impl<'c> Statement<'c> {
     }
 
     fn stored_value(&mut self, column: &Column, json: &str) -> Result<String, StoreError> {
-        let text = format!("CASE jsonb_typeof({json}) WHEN 'string' THEN nullif({json} #>> '{{}}', '') END");
+        let text = format!(
+            "CASE jsonb_typeof({json}) WHEN 'string' THEN nullif({json} #>> '{{}}', '') END"
+        );
         Ok(match column.ty {
             ty if ty.is_text() => format!("({text})"),
             ty if ty.is_number() => {
@@ -302,7 +314,10 @@ impl<'c> Statement<'c> {
                 )
             }
             ColumnType::User => {
-                format!(r#"((SELECT array_agg(e.id ORDER BY e.nr) FROM {}) COLLATE "C")"#, elements(json))
+                format!(
+                    r#"((SELECT array_agg(e.id ORDER BY e.nr) FROM {}) COLLATE "C")"#,
+                    elements(json)
+                )
             }
             ColumnType::Address => address(json),
             ColumnType::Location => format!(
@@ -332,8 +347,12 @@ impl<'c> Statement<'c> {
         if let Some(choices) = self.choices.get(&column.id) {
             return Ok(choices.clone());
         }
-        let ids: Vec<String> =
-            column.options.choices.iter().map(|choice| choice.id.to_string()).collect();
+        let ids: Vec<String> = column
+            .options
+            .choices
+            .iter()
+            .map(|choice| choice.id.to_string())
+            .collect();
         let choices = self.bind(ids)?;
         self.choices.insert(column.id, choices.clone());
         Ok(choices)
@@ -385,6 +404,10 @@ fn stored_moment(cell: &Cell) -> String {
 
 /// Where a choice stands, counted from 1 as SQL does.
 fn place(column: &Column, id: crate::domain::cell::ChoiceId) -> i32 {
-    let place = column.options.choices.position(id).and_then(|at| i32::try_from(at).ok());
+    let place = column
+        .options
+        .choices
+        .position(id)
+        .and_then(|at| i32::try_from(at).ok());
     place.map_or(i32::MAX, |at| at.saturating_add(1))
 }

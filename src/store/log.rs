@@ -38,7 +38,9 @@ impl LoggedRow {
         if self.packed {
             return None;
         }
-        self.payload.as_deref().and_then(|bytes| std::str::from_utf8(bytes).ok())
+        self.payload
+            .as_deref()
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
     }
 }
 
@@ -61,13 +63,20 @@ pub struct Head {
 
 /// The head, if the workspace exists. With `lock`, no other writer moves it until this
 /// transaction ends.
-pub async fn head(tx: &mut Tx, workspace: WorkspaceId, lock: bool) -> Result<Option<Head>, StoreError> {
+pub async fn head(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    lock: bool,
+) -> Result<Option<Head>, StoreError> {
     let sql = if lock {
         "SELECT seq, head_hash, schema_version, oldest_seq FROM estatebase.workspaces WHERE id = $1 FOR UPDATE"
     } else {
         "SELECT seq, head_hash, schema_version, oldest_seq FROM estatebase.workspaces WHERE id = $1"
     };
-    let row = sqlx::query(sql).bind(workspace.uuid()).fetch_optional(tx.conn()).await?;
+    let row = sqlx::query(sql)
+        .bind(workspace.uuid())
+        .fetch_optional(tx.conn())
+        .await?;
     row.map(|row| {
         Ok(Head {
             seq: row.try_get(0)?,
@@ -80,7 +89,11 @@ pub async fn head(tx: &mut Tx, workspace: WorkspaceId, lock: bool) -> Result<Opt
 }
 
 /// The hash of the log at `seq`, if there is such an event.
-pub async fn hash_at(tx: &mut Tx, workspace: WorkspaceId, seq: i64) -> Result<Option<Hash>, StoreError> {
+pub async fn hash_at(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    seq: i64,
+) -> Result<Option<Hash>, StoreError> {
     let row = sqlx::query_scalar::<_, Vec<u8>>(
         "SELECT hash FROM estatebase.events WHERE workspace_id = $1 AND seq = $2",
     )
@@ -134,7 +147,10 @@ pub async fn events_after(
     let mut events_by_seq = events.iter_mut().peekable();
     for row in &rows {
         let seq: i64 = row.try_get("seq")?;
-        while events_by_seq.next_if(|event| event.header.seq < seq).is_some() {}
+        while events_by_seq
+            .next_if(|event| event.header.seq < seq)
+            .is_some()
+        {}
         if let Some(event) = events_by_seq.peek_mut() {
             event.rows.push(logged_row(row)?);
         }
@@ -186,8 +202,10 @@ pub async fn audit(
     .bind(limit)
     .fetch_all(tx.conn())
     .await?;
-    let mut events =
-        rows.iter().map(|row| logged_event(workspace, row)).collect::<Result<Vec<_>, _>>()?;
+    let mut events = rows
+        .iter()
+        .map(|row| logged_event(workspace, row))
+        .collect::<Result<Vec<_>, _>>()?;
     let seqs: Vec<i64> = events.iter().map(|event| event.header.seq).collect();
     let rows = sqlx::query(
         "SELECT seq, list_id, item_id, salt, CASE WHEN packed THEN NULL ELSE payload END AS payload,
@@ -202,7 +220,10 @@ pub async fn audit(
     let mut newest_first = events.iter_mut().peekable();
     for row in &rows {
         let seq: i64 = row.try_get("seq")?;
-        while newest_first.next_if(|event| event.header.seq > seq).is_some() {}
+        while newest_first
+            .next_if(|event| event.header.seq > seq)
+            .is_some()
+        {}
         if let Some(event) = newest_first.peek_mut() {
             event.rows.push(logged_row(row)?);
         }
@@ -288,7 +309,9 @@ async fn imported_as(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let payload: Option<Vec<u8>> = row.try_get(5)?;
-    let change = payload.as_deref().and_then(|packed| row_of_batch(packed, item));
+    let change = payload
+        .as_deref()
+        .and_then(|packed| row_of_batch(packed, item));
     Ok(Some(HistoryEntry {
         seq: row.try_get(0)?,
         at: row.try_get(1)?,
@@ -302,7 +325,11 @@ async fn imported_as(
 fn row_of_batch(packed: &[u8], item: ItemId) -> Option<String> {
     let lines = zstd::decode_all(packed).ok()?;
     let needle = format!(r#""item":"{item}""#);
-    String::from_utf8(lines).ok()?.lines().find(|line| line.contains(&needle)).map(str::to_owned)
+    String::from_utf8(lines)
+        .ok()?
+        .lines()
+        .find(|line| line.contains(&needle))
+        .map(str::to_owned)
 }
 
 /// What an operation answered when it took effect.
@@ -382,5 +409,7 @@ fn actor(kind: String, id: Uuid) -> Result<Actor, StoreError> {
 }
 
 fn hash(bytes: Vec<u8>) -> Result<Hash, StoreError> {
-    bytes.try_into().map_err(|_| StoreError::corrupt("a hash of the log"))
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::corrupt("a hash of the log"))
 }

@@ -50,8 +50,9 @@ pub async fn list(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<Member>, StoreE
     rows.into_iter()
         .map(|row| {
             let profile = profiles.remove(&row.user_id);
-            let (email, display_name) =
-                profile.map(|p| (p.email, p.display_name)).unwrap_or_default();
+            let (email, display_name) = profile
+                .map(|p| (p.email, p.display_name))
+                .unwrap_or_default();
             Ok(Member {
                 user: row.user_id,
                 role: role(&row.role)?,
@@ -122,7 +123,13 @@ pub async fn of_person(db: &Db, person: UserId) -> Result<Vec<Membership>, Store
     rows.into_iter()
         .map(|(workspace, name, named, joined_at, created_at)| {
             let workspace = WorkspaceId(workspace);
-            Ok(Membership { workspace, name, role: role(&named)?, joined_at, created_at })
+            Ok(Membership {
+                workspace,
+                name,
+                role: role(&named)?,
+                joined_at,
+                created_at,
+            })
         })
         .collect()
 }

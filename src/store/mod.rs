@@ -8,9 +8,11 @@ pub mod identity;
 pub mod invites;
 pub mod items;
 pub mod items_query;
+pub mod jobs;
 pub mod log;
 pub mod members;
 pub mod profiles;
+pub mod roles;
 pub mod schema;
 mod tx;
 pub mod verify;
@@ -29,6 +31,7 @@ pub use tx::{Purpose, Tx};
 #[derive(Clone)]
 pub struct Db {
     pool: PgPool,
+    options: PgConnectOptions,
 }
 
 impl Db {
@@ -38,14 +41,24 @@ impl Db {
         let options = PgConnectOptions::from_str(url)?
             .application_name("estatebase")
             .statement_cache_capacity(256);
+        Ok(Db::with(options, size))
+    }
+
+    /// A pool of its own on the same database, for a thread whose connections should live on its
+    /// own reactor: an answer then wakes nobody else on its way.
+    pub fn sibling(&self, size: u32) -> Db {
+        Db::with(self.options.clone(), size)
+    }
+
+    fn with(options: PgConnectOptions, size: u32) -> Db {
         let pool = PgPoolOptions::new()
             .max_connections(size)
             .acquire_timeout(Duration::from_secs(3))
             // A connection that waited is used as it is: a dead one shows at its first statement.
             .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(300))
-            .connect_lazy_with(options);
-        Ok(Db { pool })
+            .connect_lazy_with(options.clone());
+        Db { pool, options }
     }
 
     /// Whether the database answers.

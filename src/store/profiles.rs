@@ -33,15 +33,21 @@ pub async fn visit(
     .bind(name)
     .fetch_one(db.pool())
     .await?;
-    Ok(Profile { email, display_name, created_at })
+    Ok(Profile {
+        email,
+        display_name,
+        created_at,
+    })
 }
 
 /// Changes the caller's name.
 pub async fn rename(db: &Db, user: UserId, display_name: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE estatebase.profiles SET display_name = $2, updated_at = now() WHERE user_id = $1")
-        .bind(user.uuid())
-        .bind(display_name)
-        .execute(db.pool())
-        .await?;
+    sqlx::query(
+        "UPDATE estatebase.profiles SET display_name = $2, updated_at = now() WHERE user_id = $1",
+    )
+    .bind(user.uuid())
+    .bind(display_name)
+    .execute(db.pool())
+    .await?;
     Ok(())
 }

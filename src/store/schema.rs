@@ -27,7 +27,10 @@ pub async fn load(
         .await?;
     let mut columns_of: BTreeMap<ListId, Vec<Column>> = BTreeMap::new();
     for row in column_rows {
-        columns_of.entry(row.list_id).or_default().push(column(row)?);
+        columns_of
+            .entry(row.list_id)
+            .or_default()
+            .push(column(row)?);
     }
     let mut schema = Schema::default();
     let mut numbers = BTreeMap::new();
@@ -50,7 +53,9 @@ pub async fn load(
 
 /// Inserts a list without its columns.
 pub async fn insert_list(tx: &Tx, workspace: WorkspaceId, list: &List) -> Result<(), StoreError> {
-    lists::Entity::insert(list_row(workspace, list)).exec_without_returning(tx).await?;
+    lists::Entity::insert(list_row(workspace, list))
+        .exec_without_returning(tx)
+        .await?;
     Ok(())
 }
 
@@ -73,12 +78,14 @@ pub async fn save_numbers(
     numbers: &BTreeMap<ListId, i64>,
 ) -> Result<(), StoreError> {
     for (list, next) in numbers {
-        sqlx::query("UPDATE estatebase.lists SET next_number = $3 WHERE workspace_id = $1 AND id = $2")
-            .bind(workspace.uuid())
-            .bind(list.uuid())
-            .bind(next)
-            .execute(tx.conn())
-            .await?;
+        sqlx::query(
+            "UPDATE estatebase.lists SET next_number = $3 WHERE workspace_id = $1 AND id = $2",
+        )
+        .bind(workspace.uuid())
+        .bind(list.uuid())
+        .bind(next)
+        .execute(tx.conn())
+        .await?;
     }
     Ok(())
 }
@@ -94,7 +101,9 @@ pub async fn save_columns(
     if columns.is_empty() {
         return Ok(());
     }
-    let rows = columns.iter().map(|column| column_row(workspace, list, column, now));
+    let rows = columns
+        .iter()
+        .map(|column| column_row(workspace, list, column, now));
     columns::Entity::insert_many(rows)
         .on_conflict(
             sea_orm::sea_query::OnConflict::columns([
@@ -161,10 +170,14 @@ fn column_row(
 }
 
 fn column(row: columns::Model) -> Result<Column, StoreError> {
-    let ty = ColumnType::from_name(&row.kind).ok_or_else(|| StoreError::corrupt("a column's type"))?;
-    let options = Options::from_stored(ty, &row.options);
+    let ty =
+        ColumnType::from_name(&row.kind).ok_or_else(|| StoreError::corrupt("a column's type"))?;
+    let options = Options::from_stored(&row.options);
     let mut column = Column {
-        id: row.id.parse().map_err(|_| StoreError::corrupt("a column's id"))?,
+        id: row
+            .id
+            .parse()
+            .map_err(|_| StoreError::corrupt("a column's id"))?,
         key: row.key,
         name: row.name,
         ty,
@@ -176,7 +189,9 @@ fn column(row: columns::Model) -> Result<Column, StoreError> {
     };
     if let Some(default) = row.default_value {
         let context = ParseContext { members: &|_| true };
-        column.default = column.parse_json(&default.to_string(), &context).unwrap_or_default();
+        column.default = column
+            .parse_json(&default.to_string(), &context)
+            .unwrap_or_default();
     }
     Ok(column)
 }

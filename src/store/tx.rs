@@ -16,6 +16,9 @@ use crate::ids::WorkspaceId;
 pub enum Purpose {
     /// Reads only; ≤ 10 s a statement.
     Read,
+    /// Pages by key: always along the index, whatever the statistics of a list that grew a moment
+    /// ago say.
+    Page,
     /// Changes by entities; ≤ 5 s a statement.
     Write,
     /// The set-based statements of the lane: always by index, whatever the statistics of a table
@@ -30,20 +33,32 @@ pub struct Tx {
 
 impl Tx {
     /// Starts a transaction and sets its context, in one round trip.
-    pub async fn begin(db: &Db, workspace: WorkspaceId, purpose: Purpose) -> Result<Tx, StoreError> {
+    pub async fn begin(
+        db: &Db,
+        workspace: WorkspaceId,
+        purpose: Purpose,
+    ) -> Result<Tx, StoreError> {
         let settings = match purpose {
             Purpose::Read => "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000",
-            Purpose::Write => "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000",
+            Purpose::Page => {
+                "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000; SET LOCAL enable_seqscan = off; \
+                 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+            }
+            Purpose::Write => {
+                "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000"
+            }
             Purpose::Commit => {
                 "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
                  SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-                 SET LOCAL enable_seqscan = off"
+                 SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan"
             }
         };
         // A UUID's text holds nothing but hex digits and hyphens: safe to write into the statement.
         let begin = format!("{settings}; SET LOCAL app.workspace_id = '{workspace}'");
         let inner = db.pool().begin_with(AssertSqlSafe(begin)).await?;
-        Ok(Tx { inner: Mutex::new(inner) })
+        Ok(Tx {
+            inner: Mutex::new(inner),
+        })
     }
 
     /// Goes on in the name of another workspace: only for the birth of one.
@@ -71,7 +86,11 @@ fn refused(error: sqlx::Error) -> DbErr {
 }
 
 fn query(statement: Statement) -> sqlx::query::Query<'static, Postgres, SqlxValues> {
-    let values = SqlxValues(statement.values.unwrap_or_else(|| sea_orm::Values(Vec::new())));
+    let values = SqlxValues(
+        statement
+            .values
+            .unwrap_or_else(|| sea_orm::Values(Vec::new())),
+    );
     sqlx::query_with(AssertSqlSafe(statement.sql), values)
 }
 
@@ -98,13 +117,19 @@ impl ConnectionTrait for Tx {
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut tx = self.inner.lock().await;
-        let row = query(statement).fetch_optional(&mut **tx).await.map_err(refused)?;
+        let row = query(statement)
+            .fetch_optional(&mut **tx)
+            .await
+            .map_err(refused)?;
         Ok(row.map(Into::into))
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut tx = self.inner.lock().await;
-        let rows = query(statement).fetch_all(&mut **tx).await.map_err(refused)?;
+        let rows = query(statement)
+            .fetch_all(&mut **tx)
+            .await
+            .map_err(refused)?;
         Ok(rows.into_iter().map(Into::into).collect())
     }
 }

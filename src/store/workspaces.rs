@@ -15,7 +15,9 @@ pub async fn find(tx: &Tx, id: WorkspaceId) -> Result<Option<Workspace>, StoreEr
 
 pub async fn insert(tx: &Tx, workspace: Workspace) -> Result<(), StoreError> {
     let row = workspace.into_active_model().reset_all();
-    workspaces::Entity::insert(row).exec_without_returning(tx).await?;
+    workspaces::Entity::insert(row)
+        .exec_without_returning(tx)
+        .await?;
     Ok(())
 }
 

@@ -163,7 +163,9 @@ impl ClientFrame {
                 reason: error.to_string(),
             })
         }
-        let kind = serde_json::from_str::<Kind<'_>>(text).map_err(|_| FrameError::NoType)?.kind;
+        let kind = serde_json::from_str::<Kind<'_>>(text)
+            .map_err(|_| FrameError::NoType)?
+            .kind;
         Ok(match kind.as_ref() {
             "hello" => ClientFrame::Hello(body("hello", text)?),
             "auth" => ClientFrame::Auth(body("auth", text)?),
@@ -189,8 +191,18 @@ pub enum ServerFrame<'a> {
         heartbeat_ms: u64,
         limits: Limits,
     },
-    Subscribed { id: u64, workspace: WorkspaceId, seq: i64, mark: &'a str, audience: &'a str },
-    Beat { workspace: WorkspaceId, through: i64, mark: &'a str },
+    Subscribed {
+        id: u64,
+        workspace: WorkspaceId,
+        seq: i64,
+        mark: &'a str,
+        audience: &'a str,
+    },
+    Beat {
+        workspace: WorkspaceId,
+        through: i64,
+        mark: &'a str,
+    },
     Reset {
         workspace: WorkspaceId,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -199,8 +211,13 @@ pub enum ServerFrame<'a> {
         seq: i64,
         mark: &'a str,
     },
-    Access { workspace: WorkspaceId, role: Option<Role> },
-    Drain { after_ms: u64 },
+    Access {
+        workspace: WorkspaceId,
+        role: Option<Role>,
+    },
+    Drain {
+        after_ms: u64,
+    },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
         t: Option<&'a RawValue>,
@@ -248,7 +265,9 @@ mod tests {
         let text = r#"{"op":"0190a5a0-0000-7000-8000-000000000001","type":"edit",
             "workspace":"0190a5a0-0000-7000-8000-000000000002","list":"0190a5a0-0000-7000-8000-000000000003",
             "items":[{"id":"0190a5a0-0000-7000-8000-000000000004","values":{"ListPrice":1.10000000000000000001}}]}"#;
-        let ClientFrame::Edit(edit) = ClientFrame::parse(text).unwrap() else { panic!() };
+        let ClientFrame::Edit(edit) = ClientFrame::parse(text).unwrap() else {
+            panic!()
+        };
         assert_eq!(edit.items[0].values.0[0].1.get(), "1.10000000000000000001");
     }
 
@@ -265,7 +284,13 @@ mod tests {
     fn what_is_no_frame_is_told_apart() {
         assert!(matches!(ClientFrame::parse("[]"), Err(FrameError::NoType)));
         assert!(matches!(ClientFrame::parse("{}"), Err(FrameError::NoType)));
-        assert!(matches!(ClientFrame::parse(r#"{"type":"dance"}"#), Err(FrameError::UnknownType(_))));
-        assert!(matches!(ClientFrame::parse(r#"{"type":"edit"}"#), Err(FrameError::Malformed { .. })));
+        assert!(matches!(
+            ClientFrame::parse(r#"{"type":"dance"}"#),
+            Err(FrameError::UnknownType(_))
+        ));
+        assert!(matches!(
+            ClientFrame::parse(r#"{"type":"edit"}"#),
+            Err(FrameError::Malformed { .. })
+        ));
     }
 }

@@ -62,7 +62,7 @@ impl ColumnOut {
             key: column.key.clone(),
             name: column.name.clone(),
             ty: column.ty.as_str().to_owned(),
-            options: column.options.to_json(column.ty),
+            options: column.options.to_json(),
             required: column.required,
             default: column.default.as_ref().and_then(|cell| {
                 let mut json = String::new();

@@ -28,6 +28,9 @@ pub struct WorkspaceOut {
 /// A workspace in the list of the caller's.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct MembershipOut {
+    /// The workspace's id; `workspace_id` is the same.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: WorkspaceId,
     #[schema(value_type = uuid::Uuid)]
     pub workspace_id: WorkspaceId,
     pub name: String,
@@ -38,6 +41,7 @@ pub struct MembershipOut {
 impl MembershipOut {
     pub fn new(membership: &Membership) -> MembershipOut {
         MembershipOut {
+            id: membership.workspace,
             workspace_id: membership.workspace,
             name: membership.name.clone(),
             role: membership.role,

@@ -61,15 +61,18 @@ impl Follow {
     }
 
     fn unite(&mut self) {
-        self.lists = self.wanted.values().fold(Lists::Some(Default::default()), |sum, lists| {
-            match (sum, lists) {
-                (Lists::Some(mut sum), Lists::Some(more)) => {
-                    sum.extend(more);
-                    Lists::Some(sum)
-                }
-                _ => Lists::All,
-            }
-        });
+        self.lists =
+            self.wanted
+                .values()
+                .fold(Lists::Some(Default::default()), |sum, lists| {
+                    match (sum, lists) {
+                        (Lists::Some(mut sum), Lists::Some(more)) => {
+                            sum.extend(more);
+                            Lists::Some(sum)
+                        }
+                        _ => Lists::All,
+                    }
+                });
     }
 
     /// The past was replayed up to this position: what waited follows.
@@ -86,8 +89,11 @@ impl Follow {
             waiting.extend(batches.iter().cloned());
             return None;
         }
-        let news: Vec<&EventBatch> =
-            batches.iter().map(Arc::as_ref).filter(|batch| batch.through > self.seq).collect();
+        let news: Vec<&EventBatch> = batches
+            .iter()
+            .map(Arc::as_ref)
+            .filter(|batch| batch.through > self.seq)
+            .collect();
         let last = news.last()?;
         let (seq, mark) = (last.through, Arc::clone(&last.mark));
         let frame = events_frame(self.seq, &news, self.class, &self.lists);
@@ -144,7 +150,11 @@ mod tests {
         let frame: serde_json::Value = serde_json::from_str(frame).unwrap();
         let seqs = frame["events"].as_array().unwrap().iter();
         let seqs = seqs.map(|event| event["seq"].as_i64().unwrap()).collect();
-        (frame["after"].as_i64().unwrap(), frame["through"].as_i64().unwrap(), seqs)
+        (
+            frame["after"].as_i64().unwrap(),
+            frame["through"].as_i64().unwrap(),
+            seqs,
+        )
     }
 
     #[test]
@@ -154,7 +164,10 @@ mod tests {
         assert!(follow.advance(&[batch(5, 7, 1)]).is_none());
         let waited = follow.open(5, "m", Audience::Members);
         assert_eq!(seen(&follow.advance(&waited).unwrap()), (5, 7, vec![6, 7]));
-        assert_eq!(seen(&follow.advance(&[batch(7, 8, 1)]).unwrap()), (7, 8, vec![8]));
+        assert_eq!(
+            seen(&follow.advance(&[batch(7, 8, 1)]).unwrap()),
+            (7, 8, vec![8])
+        );
     }
 
     #[test]
@@ -163,8 +176,14 @@ mod tests {
         let mut follow = Follow::opening(1, Lists::Some([own].into()));
         follow.open(0, "m", Audience::Members);
         assert!(follow.advance(&[batch(0, 3, 2)]).is_none());
-        assert_eq!(seen(&follow.advance(&[batch(3, 4, 1)]).unwrap()), (0, 4, vec![4]));
+        assert_eq!(
+            seen(&follow.advance(&[batch(3, 4, 1)]).unwrap()),
+            (0, 4, vec![4])
+        );
         assert!(follow.beat(9, &Arc::from("m")));
-        assert_eq!(seen(&follow.advance(&[batch(9, 10, 1)]).unwrap()), (9, 10, vec![10]));
+        assert_eq!(
+            seen(&follow.advance(&[batch(9, 10, 1)]).unwrap()),
+            (9, 10, vec![10])
+        );
     }
 }

@@ -29,7 +29,11 @@ pub(super) async fn replay(
     class: Audience,
     oldest_seq: i64,
 ) -> Result<Replay, AppError> {
-    if since.audience.as_deref().is_some_and(|audience| audience != class.name()) {
+    if since
+        .audience
+        .as_deref()
+        .is_some_and(|audience| audience != class.name())
+    {
         return Ok(Replay::Reset("changed_audience"));
     }
     if since.seq > through || since.seq < 0 {
@@ -38,7 +42,7 @@ pub(super) async fn replay(
     if since.seq + 1 < oldest_seq {
         return Ok(Replay::Reset("too_old"));
     }
-    let mut tx = Tx::begin(db, workspace, Purpose::Read).await?;
+    let mut tx = Tx::begin(db, workspace, Purpose::Page).await?;
     let known = match since.seq {
         0 => Some(GENESIS),
         seq => store::log::hash_at(&mut tx, workspace, seq).await?,
@@ -49,15 +53,17 @@ pub(super) async fn replay(
     if through - since.seq > MAX_EVENTS {
         return Ok(Replay::Reset("too_far"));
     }
-    let events = store::log::events_after(
-        &mut tx, workspace, since.seq, through, MAX_EVENTS, false,
-    )
-    .await?;
-    let end = events.last().map_or_else(|| since.mark.clone(), |last| mark(&last.hash));
+    let events =
+        store::log::events_after(&mut tx, workspace, since.seq, through, MAX_EVENTS, false).await?;
+    let end = events
+        .last()
+        .map_or_else(|| since.mark.clone(), |last| mark(&last.hash));
     tx.commit().await?;
     let reached = events.last().map_or(since.seq, |last| last.header.seq);
     if reached != through {
-        return Err(AppError::internal(anyhow::anyhow!("the log ends at {reached}, not {through}")));
+        return Err(AppError::internal(anyhow::anyhow!(
+            "the log ends at {reached}, not {through}"
+        )));
     }
     let encoded = events.iter().map(EncodedEvent::logged).collect();
     let batch = EventBatch::new(workspace, since.seq, through, &end, encoded);

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_web_actors::ws::{self, CloseCode, CloseReason, Message as WsMessage, ProtocolError, WebsocketContext};
+use actix_web_actors::ws::{
+    self, CloseCode, CloseReason, Message as WsMessage, ProtocolError, WebsocketContext,
+};
 use bytestring::ByteString;
 use chrono::{TimeDelta, Utc};
 use serde_json::value::RawValue;
@@ -126,20 +128,36 @@ impl Session {
     }
 
     fn close(&mut self, code: u16, reason: &str, ctx: &mut Context) {
-        ctx.close(Some(CloseReason { code: CloseCode::Other(code), description: Some(reason.into()) }));
+        ctx.close(Some(CloseReason {
+            code: CloseCode::Other(code),
+            description: Some(reason.into()),
+        }));
         ctx.stop();
     }
 
     fn refuse(&mut self, id: Option<u64>, error: &AppError, ctx: &mut Context) {
         let problem = problem(error, self.id);
-        self.send(ServerFrame::Error { id, problem: &problem }.to_text(), ctx);
+        self.send(
+            ServerFrame::Error {
+                id,
+                problem: &problem,
+            }
+            .to_text(),
+            ctx,
+        );
     }
 
     fn tick(&mut self, ctx: &mut Context) {
-        let silent = self.awaiting_pong.is_some_and(|since| since.elapsed() > PONG_WITHIN);
+        let silent = self
+            .awaiting_pong
+            .is_some_and(|since| since.elapsed() > PONG_WITHIN);
         if silent {
             let stuck = self.sent - self.acknowledged > WINDOW;
-            let (code, reason) = if stuck { (4008, "too slow") } else { (4000, "no answer to pings") };
+            let (code, reason) = if stuck {
+                (4008, "too slow")
+            } else {
+                (4000, "no answer to pings")
+            };
             return self.close(code, reason, ctx);
         }
         match &self.principal {
@@ -157,7 +175,9 @@ impl Session {
         let dead: Vec<WorkspaceId> = self
             .handles
             .iter()
-            .filter(|(id, handle)| !handle.is_open() && self.follows.get(id).is_some_and(Follow::is_open))
+            .filter(|(id, handle)| {
+                !handle.is_open() && self.follows.get(id).is_some_and(Follow::is_open)
+            })
             .map(|(id, _)| *id)
             .collect();
         for workspace in dead {
@@ -173,7 +193,9 @@ impl Session {
             if room == 0 {
                 return;
             }
-            let taken = self.outbox.take(usize::try_from(room).unwrap_or(usize::MAX));
+            let taken = self
+                .outbox
+                .take(usize::try_from(room).unwrap_or(usize::MAX));
             if taken.is_empty() {
                 return;
             }
@@ -181,7 +203,10 @@ impl Session {
             for outgoing in taken {
                 match outgoing {
                     Outgoing::Events(batch) => {
-                        if run.last().is_some_and(|last| last.workspace != batch.workspace) {
+                        if run
+                            .last()
+                            .is_some_and(|last| last.workspace != batch.workspace)
+                        {
                             self.send_run(std::mem::take(&mut run), ctx);
                         }
                         run.push(batch);
@@ -197,8 +222,13 @@ impl Session {
     }
 
     fn send_run(&mut self, run: Vec<Arc<EventBatch>>, ctx: &mut Context) {
-        let Some(workspace) = run.first().map(|batch| batch.workspace) else { return };
-        let frame = self.follows.get_mut(&workspace).and_then(|follow| follow.advance(&run));
+        let Some(workspace) = run.first().map(|batch| batch.workspace) else {
+            return;
+        };
+        let frame = self
+            .follows
+            .get_mut(&workspace)
+            .and_then(|follow| follow.advance(&run));
         if let Some(frame) = frame {
             self.send(frame, ctx);
         }
@@ -208,10 +238,25 @@ impl Session {
         match outgoing {
             Outgoing::Events(_) => {}
             Outgoing::Frame(frame) => self.send(frame, ctx),
-            Outgoing::Beat { workspace, through, mark } => {
-                let news = self.follows.get_mut(&workspace).is_some_and(|f| f.beat(through, &mark));
+            Outgoing::Beat {
+                workspace,
+                through,
+                mark,
+            } => {
+                let news = self
+                    .follows
+                    .get_mut(&workspace)
+                    .is_some_and(|f| f.beat(through, &mark));
                 if news {
-                    self.send(ServerFrame::Beat { workspace, through, mark: &mark }.to_text(), ctx);
+                    self.send(
+                        ServerFrame::Beat {
+                            workspace,
+                            through,
+                            mark: &mark,
+                        }
+                        .to_text(),
+                        ctx,
+                    );
                 }
             }
             Outgoing::Access { workspace, role } => self.access(workspace, role, ctx),
@@ -225,19 +270,32 @@ impl Session {
         let Some(role) = role else {
             self.follows.remove(&workspace);
             self.handles.remove(&workspace);
-            self.subscriptions.retain(|_, followed| *followed != workspace);
+            self.subscriptions
+                .retain(|_, followed| *followed != workspace);
             if self.follows.is_empty() {
                 self.close(4403, "no longer a member", ctx);
             }
             return;
         };
         let class = Audience::of_role(role);
-        let Some(follow) = self.follows.get_mut(&workspace) else { return };
+        let Some(follow) = self.follows.get_mut(&workspace) else {
+            return;
+        };
         if follow.is_open() && follow.class != class {
             follow.class = class;
             let (seq, mark) = (follow.seq, Arc::clone(&follow.mark));
             let reason = "changed_audience";
-            self.send(ServerFrame::Reset { workspace, id: None, reason, seq, mark: &mark }.to_text(), ctx);
+            self.send(
+                ServerFrame::Reset {
+                    workspace,
+                    id: None,
+                    reason,
+                    seq,
+                    mark: &mark,
+                }
+                .to_text(),
+                ctx,
+            );
         }
     }
 
@@ -266,7 +324,11 @@ impl Session {
                     if_values: item.if_values,
                 });
                 let items = items.collect();
-                let command = ItemCommand::Update { list: edit.list, items, typecast: false };
+                let command = ItemCommand::Update {
+                    list: edit.list,
+                    items,
+                    typecast: false,
+                };
                 self.command(edit.op, edit.workspace, command, text, ctx);
             }
             ClientFrame::Create(create) => {
@@ -276,12 +338,19 @@ impl Session {
                     values: item.values,
                 });
                 let items = items.collect();
-                let command = ItemCommand::Create { list: create.list, items, typecast: false };
+                let command = ItemCommand::Create {
+                    list: create.list,
+                    items,
+                    typecast: false,
+                };
                 self.command(create.op, create.workspace, command, text, ctx);
             }
             ClientFrame::Delete(delete) => {
-                let command =
-                    ItemCommand::Delete { list: delete.list, ids: delete.ids, if_version: None };
+                let command = ItemCommand::Delete {
+                    list: delete.list,
+                    ids: delete.ids,
+                    if_version: None,
+                };
                 self.command(delete.op, delete.workspace, command, text, ctx);
             }
         }
@@ -299,14 +368,22 @@ impl Session {
         let gateway = Arc::clone(&self.gateway);
         let verify = async move { gateway.verifier.verify(&token).await };
         // Nothing else of this socket is read before it is known who speaks.
-        ctx.wait(verify.into_actor(self).map(move |verified, session, ctx| match verified {
-            Ok(person) => session.welcome(person, hello, ctx),
-            Err(error) => session.close(4401, &error.to_string(), ctx),
-        }));
+        ctx.wait(
+            verify
+                .into_actor(self)
+                .map(move |verified, session, ctx| match verified {
+                    Ok(person) => session.welcome(person, hello, ctx),
+                    Err(error) => session.close(4401, &error.to_string(), ctx),
+                }),
+        );
     }
 
     fn welcome(&mut self, person: Principal, hello: bool, ctx: &mut Context) {
-        if self.principal.as_ref().is_some_and(|known| known.user != person.user) {
+        if self
+            .principal
+            .as_ref()
+            .is_some_and(|known| known.user != person.user)
+        {
             return self.close(4403, "another person's token", ctx);
         }
         let user = person.user;
@@ -340,7 +417,8 @@ impl Session {
         self.subscriptions.insert(id, workspace);
         let Some(follow) = self.follows.get_mut(&workspace) else {
             let since = subscribe.since.or_else(|| self.resume.remove(&workspace));
-            self.follows.insert(workspace, Follow::opening(id, lists.clone()));
+            self.follows
+                .insert(workspace, Follow::opening(id, lists.clone()));
             return self.join(workspace, id, lists, since, ctx);
         };
         if !follow.is_open() {
@@ -361,20 +439,32 @@ impl Session {
         }
         follow.want(id, lists);
         let (seq, mark, class) = (follow.seq, Arc::clone(&follow.mark), follow.class);
-        let frame =
-            ServerFrame::Subscribed { id, workspace, seq, mark: &mark, audience: class.name() };
+        let frame = ServerFrame::Subscribed {
+            id,
+            workspace,
+            seq,
+            mark: &mark,
+            audience: class.name(),
+        };
         self.send(frame.to_text(), ctx);
     }
 
     fn check_subscribe(&self, subscribe: &frames::Subscribe) -> Result<(), AppError> {
         if subscribe.query.is_some() {
-            return Err(AppError::field("/query", "not_built", "live queries are not built yet"));
+            return Err(AppError::field(
+                "/query",
+                "not_built",
+                "live queries are not built yet",
+            ));
         }
         if self.subscriptions.contains_key(&subscribe.id) {
             return Err(AppError::conflict("A subscription of this id exists"));
         }
         if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
-            return Err(AppError::new(ErrorCode::RateLimited, "Too many subscriptions"));
+            return Err(AppError::new(
+                ErrorCode::RateLimited,
+                "Too many subscriptions",
+            ));
         }
         match &subscribe.lists {
             Some(WantedLists::Word(word)) if word != "all" => {
@@ -393,12 +483,17 @@ impl Session {
         since: Option<Position>,
         ctx: &mut Context,
     ) {
-        let Some(user) = self.principal.as_ref().map(|person| person.user) else { return };
+        let Some(user) = self.principal.as_ref().map(|person| person.user) else {
+            return;
+        };
         let (gateway, session, outbox) = (Arc::clone(&self.gateway), self.id, self.outbox.clone());
         let join = async move {
             let handle = gateway.registry.open(workspace).await?;
             let snapshot = handle.snapshot();
-            if let Some(error) = snapshot.role_of(user).and_then(|_| unknown_list(&lists, &snapshot.schema)) {
+            if let Some(error) = snapshot
+                .role_of(user)
+                .and_then(|_| unknown_list(&lists, &snapshot.schema))
+            {
                 return Err(error);
             }
             if snapshot.is_deleted() {
@@ -419,17 +514,27 @@ impl Session {
             };
             Ok((handle, subscribed, since.zip(past)))
         };
-        ctx.spawn(join.into_actor(self).map(move |joined, session, ctx| match joined {
-            Ok((handle, subscribed, past)) => {
-                session.joined(workspace, id, handle, &subscribed, past, ctx);
-            }
-            Err(error) => session.join_failed(workspace, id, &error, ctx),
-        }));
+        ctx.spawn(
+            join.into_actor(self)
+                .map(move |joined, session, ctx| match joined {
+                    Ok((handle, subscribed, past)) => {
+                        session.joined(workspace, id, handle, &subscribed, past, ctx);
+                    }
+                    Err(error) => session.join_failed(workspace, id, &error, ctx),
+                }),
+        );
     }
 
-    fn join_failed(&mut self, workspace: WorkspaceId, id: u64, error: &AppError, ctx: &mut Context) {
+    fn join_failed(
+        &mut self,
+        workspace: WorkspaceId,
+        id: u64,
+        error: &AppError,
+        ctx: &mut Context,
+    ) {
         self.follows.remove(&workspace);
-        self.subscriptions.retain(|_, followed| *followed != workspace);
+        self.subscriptions
+            .retain(|_, followed| *followed != workspace);
         if let Some(handle) = self.handles.remove(&workspace) {
             handle.unsubscribe(self.id);
         }
@@ -449,7 +554,9 @@ impl Session {
         let class = Audience::of_role(subscribed.role);
         let audience = class.name();
         let (seq, mark) = (subscribed.seq, subscribed.mark.as_str());
-        let Some(mut follow) = self.follows.remove(&workspace) else { return };
+        let Some(mut follow) = self.follows.remove(&workspace) else {
+            return;
+        };
         match past {
             Some((since, Replay::Events(batch))) => {
                 let from = ServerFrame::Subscribed {
@@ -469,10 +576,22 @@ impl Session {
                 }
             }
             other => {
-                let now = ServerFrame::Subscribed { id, workspace, seq, mark, audience };
+                let now = ServerFrame::Subscribed {
+                    id,
+                    workspace,
+                    seq,
+                    mark,
+                    audience,
+                };
                 self.send(now.to_text(), ctx);
                 if let Some((_, Replay::Reset(reason))) = other {
-                    let reset = ServerFrame::Reset { workspace, id: Some(id), reason, seq, mark };
+                    let reset = ServerFrame::Reset {
+                        workspace,
+                        id: Some(id),
+                        reason,
+                        seq,
+                        mark,
+                    };
                     self.send(reset.to_text(), ctx);
                 }
                 let waited = follow.open(seq, mark, class);
@@ -486,7 +605,9 @@ impl Session {
 
     /// The hub's end is gone: follow its successor from the same position.
     fn rejoin(&mut self, workspace: WorkspaceId, ctx: &mut Context) {
-        let Some(follow) = self.follows.get_mut(&workspace) else { return };
+        let Some(follow) = self.follows.get_mut(&workspace) else {
+            return;
+        };
         if !follow.is_open() {
             return;
         }
@@ -497,14 +618,25 @@ impl Session {
         };
         let lists = follow.lists().clone();
         follow.reopen();
-        let id = self.subscriptions.iter().find(|(_, followed)| **followed == workspace);
-        let Some(id) = id.map(|(id, _)| *id) else { return };
+        let id = self
+            .subscriptions
+            .iter()
+            .find(|(_, followed)| **followed == workspace);
+        let Some(id) = id.map(|(id, _)| *id) else {
+            return;
+        };
         self.join(workspace, id, lists, Some(since), ctx);
     }
 
     fn unsubscribe(&mut self, id: u64) {
-        let Some(workspace) = self.subscriptions.remove(&id) else { return };
-        if self.follows.get_mut(&workspace).is_some_and(|follow| follow.unwant(id)) {
+        let Some(workspace) = self.subscriptions.remove(&id) else {
+            return;
+        };
+        if self
+            .follows
+            .get_mut(&workspace)
+            .is_some_and(|follow| follow.unwant(id))
+        {
             return;
         }
         self.follows.remove(&workspace);
@@ -522,13 +654,18 @@ impl Session {
         text: &str,
         ctx: &mut Context,
     ) {
-        let Some(user) = self.principal.as_ref().map(|person| person.user) else { return };
+        let Some(user) = self.principal.as_ref().map(|person| person.user) else {
+            return;
+        };
         if command.len() > MAX_FRAME_ITEMS {
             let error = AppError::too_large("Larger writes go over REST");
             return self.reject(op, &error, ctx);
         }
         if self.in_flight >= MAX_IN_FLIGHT {
-            let error = AppError::new(ErrorCode::RateLimited, "Wait for answers before you send more");
+            let error = AppError::new(
+                ErrorCode::RateLimited,
+                "Wait for answers before you send more",
+            );
             return self.reject(op, &error, ctx);
         }
         let request = Request {
@@ -543,7 +680,11 @@ impl Session {
             command: Command::Items(command),
         };
         self.in_flight += 1;
-        let known = self.handles.get(&workspace).filter(|handle| handle.is_open()).cloned();
+        let known = self
+            .handles
+            .get(&workspace)
+            .filter(|handle| handle.is_open())
+            .cloned();
         let gateway = Arc::clone(&self.gateway);
         let work = async move {
             let handle = match known {
@@ -576,8 +717,15 @@ impl Session {
             tracing::error!(session = %self.id, source = format!("{source:#}"), "edit failed");
         }
         let problem = problem(error, self.id);
-        let current = error.current.clone().and_then(|json| RawValue::from_string(json).ok());
-        let frame = ServerFrame::Reject { op, problem: &problem, current: current.as_deref() };
+        let current = error
+            .current
+            .clone()
+            .and_then(|json| RawValue::from_string(json).ok());
+        let frame = ServerFrame::Reject {
+            op,
+            problem: &problem,
+            current: current.as_deref(),
+        };
         self.send(frame.to_text(), ctx);
     }
 
@@ -597,19 +745,27 @@ impl Session {
     }
 
     fn protocol_error(&mut self, code: CloseCode, ctx: &mut Context) {
-        ctx.close(Some(CloseReason { code, description: None }));
+        ctx.close(Some(CloseReason {
+            code,
+            description: None,
+        }));
         ctx.stop();
     }
 }
 
 /// A list that the workspace does not have, as the error to answer.
 fn unknown_list(lists: &Lists, schema: &crate::domain::schema::Schema) -> Option<AppError> {
-    let Lists::Some(wanted) = lists else { return None };
-    wanted.iter().find_map(|id: &ListId| list_of(*id, schema).err())
+    let Lists::Some(wanted) = lists else {
+        return None;
+    };
+    wanted
+        .iter()
+        .find_map(|id: &ListId| list_of(*id, schema).err())
 }
 
 fn problem(error: &AppError, session: Uuid) -> Box<RawValue> {
-    RawValue::from_string(error.problem(&session.to_string())).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    RawValue::from_string(error.problem(&session.to_string()))
+        .unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 impl Actor for Session {
@@ -618,11 +774,14 @@ impl Actor for Session {
     fn started(&mut self, ctx: &mut Self::Context) {
         let address = ctx.address();
         self.outbox = Outbox::new(move || {
-            #[expect(clippy::disallowed_methods, reason = "at most one wake is under way a session")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "at most one wake is under way a session"
+            )]
             address.do_send(Wake);
         });
         ctx.run_interval(TICK, Self::tick);
-        metrics::gauge!("estatebase_sockets").increment(1.0);
+        metrics::gauge!(crate::telemetry::SOCKETS).increment(1.0);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -630,7 +789,7 @@ impl Actor for Session {
         for handle in self.handles.values() {
             handle.unsubscribe(self.id);
         }
-        metrics::gauge!("estatebase_sockets").decrement(1.0);
+        metrics::gauge!(crate::telemetry::SOCKETS).decrement(1.0);
     }
 }
 

@@ -19,7 +19,11 @@ pub async fn upgrade(
     check_origin(&request, &gateway)?;
     let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let speaks = offered.is_none_or(|offered| {
-        offered.to_str().unwrap_or_default().split(',').any(|one| one.trim() == SUBPROTOCOL)
+        offered
+            .to_str()
+            .unwrap_or_default()
+            .split(',')
+            .any(|one| one.trim() == SUBPROTOCOL)
     });
     if !speaks {
         return Err(AppError::malformed("The subprotocol is estatebase.v1").into());
@@ -29,14 +33,24 @@ pub async fn upgrade(
 
 /// A browser always says where its page came from; other clients need not.
 fn check_origin(request: &HttpRequest, gateway: &Gateway) -> Result<(), AppError> {
-    let Some(origin) = request.headers().get(header::ORIGIN) else { return Ok(()) };
+    let Some(origin) = request.headers().get(header::ORIGIN) else {
+        return Ok(());
+    };
     let origin = origin.to_str().unwrap_or_default();
-    let own = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let same = own.is_some_and(|host| {
-        origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+        origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| authority == host)
     });
     if same || gateway.origins.iter().any(|allowed| allowed == origin) {
         return Ok(());
     }
-    Err(AppError::new(ErrorCode::Forbidden, "Pages of this origin may not connect"))
+    Err(AppError::new(
+        ErrorCode::Forbidden,
+        "Pages of this origin may not connect",
+    ))
 }

@@ -31,12 +31,17 @@ pub struct EncodedEvent {
 impl EncodedEvent {
     /// Encodes an event for sockets; a very large one without its values.
     pub fn new(header: &EventHeader, rows: &[Option<&str>]) -> EncodedEvent {
-        let mut json = String::with_capacity(256 + rows.iter().flatten().map(|r| r.len()).sum::<usize>());
+        let mut json =
+            String::with_capacity(256 + rows.iter().flatten().map(|r| r.len()).sum::<usize>());
         write_event(header, rows, &mut json);
         if json.len() > WIDE_BYTES {
             json.clear();
             let lists: Vec<ListId> = header.list.into_iter().collect();
-            let count = if is_about_items(&header.kind) { rows.len() } else { 1 };
+            let count = if is_about_items(&header.kind) {
+                rows.len()
+            } else {
+                1
+            };
             write_wide_event(header, &lists, count, &mut json);
         }
         EncodedEvent {
@@ -121,7 +126,10 @@ impl EventBatch {
             Audience::Admins => &self.for_admins,
         };
         frame
-            .get_or_init(|| frame_of(self.after, std::slice::from_ref(&self), class, &Lists::All).unwrap_or_default())
+            .get_or_init(|| {
+                frame_of(self.after, std::slice::from_ref(&self), class, &Lists::All)
+                    .unwrap_or_default()
+            })
             .clone()
     }
 }

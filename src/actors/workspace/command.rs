@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
 use super::admin::AdminCommand;
+use crate::actors::import::batch::ImportBatch;
 use crate::domain::edit::ItemCommand;
 use crate::domain::item::Item;
 use crate::domain::log::{Actor, Hash};
@@ -56,6 +57,7 @@ pub enum Shape {
 pub enum Command {
     Items(ItemCommand),
     Admin(AdminCommand),
+    Import(Arc<ImportBatch>),
 }
 
 /// An answer that can be remembered and given again to the letter.
@@ -70,6 +72,18 @@ pub struct Answer {
     pub body: Option<Box<RawValue>>,
 }
 
+impl Answer {
+    /// 204.
+    pub fn empty() -> Answer {
+        Answer {
+            status: 204,
+            etag: None,
+            location: None,
+            body: None,
+        }
+    }
+}
+
 /// What a command came to.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -81,7 +95,10 @@ pub struct Reply {
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Items as they stand after it; turned into an answer where it is needed.
-    Items { list: Arc<List>, items: Vec<Arc<Item>> },
+    Items {
+        list: Arc<List>,
+        items: Vec<Arc<Item>>,
+    },
     /// Ready to be given.
     Ready(Answer),
 }
@@ -100,13 +117,27 @@ impl Reply {
 pub(super) fn answer_items(shape: &Shape, seq: i64, list: &List, items: &[Arc<Item>]) -> Answer {
     let (status, body) = match shape {
         Shape::Nothing => (204, None),
-        Shape::Ack => (200, Some(ack_body(seq, items.iter().map(|item| (item.id, item.version))))),
+        Shape::Ack => (
+            200,
+            Some(ack_body(
+                seq,
+                items.iter().map(|item| (item.id, item.version)),
+            )),
+        ),
         Shape::One | Shape::CreatedOne { .. } => {
-            let status = if matches!(shape, Shape::One) { 200 } else { 201 };
+            let status = if matches!(shape, Shape::One) {
+                200
+            } else {
+                201
+            };
             (status, items.first().map(|item| item.to_wire(list)))
         }
         Shape::Many | Shape::CreatedMany => {
-            let status = if matches!(shape, Shape::Many) { 200 } else { 201 };
+            let status = if matches!(shape, Shape::Many) {
+                200
+            } else {
+                201
+            };
             (status, Some(data_body(list, items)))
         }
     };

@@ -31,6 +31,7 @@ pub struct Snapshot {
     pub seq: i64,
     pub mark: String,
     pub oldest_seq: i64,
+    pub schema_version: i64,
     pub schema: Arc<Schema>,
     pub members: Arc<BTreeMap<UserId, Role>>,
     pub created_at: DateTime<Utc>,
@@ -75,15 +76,20 @@ impl Core {
     /// Reads it all from Postgres; `not_found` when there is no such workspace.
     pub(super) async fn load(db: &Db, id: WorkspaceId) -> Result<Core, AppError> {
         let mut tx = Tx::begin(db, id, Purpose::Read).await?;
-        let workspace =
-            store::workspaces::find(&tx, id).await?.ok_or_else(AppError::not_found)?;
+        let workspace = store::workspaces::find(&tx, id)
+            .await?
+            .ok_or_else(AppError::not_found)?;
         let (schema, next_numbers) = store::schema::load(&tx, id).await?;
         let members = store::members::roles(&tx, id).await?;
         // READ COMMITTED: a commit between these reads shows as another head, read last.
-        let head = store::log::head(&mut tx, id, false).await?.ok_or_else(AppError::not_found)?;
+        let head = store::log::head(&mut tx, id, false)
+            .await?
+            .ok_or_else(AppError::not_found)?;
         tx.commit().await?;
         if head.schema_version != workspace.schema_version {
-            return Err(AppError::unavailable("The workspace is changing; try again"));
+            return Err(AppError::unavailable(
+                "The workspace is changing; try again",
+            ));
         }
         Ok(Core {
             id,
@@ -112,6 +118,7 @@ impl Core {
             seq: self.seq,
             mark: mark(&self.hash),
             oldest_seq: self.workspace.oldest_seq,
+            schema_version: self.schema_version,
             schema: Arc::clone(&self.schema),
             members: Arc::clone(&self.members),
             created_at: self.workspace.created_at,

@@ -38,7 +38,9 @@ pub struct NewWorkspace {
 pub async fn create(db: &Db, new: NewWorkspace) -> Result<Answer, AppError> {
     check_name(&new.name).map_err(|error| AppError::field("/name", error.code, error.message))?;
     match insert(db, &new).await {
-        Err(StoreError::Conflict { constraint }) if constraint == "ops_pkey" => first_answer(db, &new).await,
+        Err(StoreError::Conflict { constraint }) if constraint == "ops_pkey" => {
+            first_answer(db, &new).await
+        }
         other => Ok(other?),
     }
 }
@@ -83,13 +85,16 @@ async fn insert_remembered(
 }
 
 async fn first_answer(db: &Db, new: &NewWorkspace) -> Result<Answer, AppError> {
-    let Some(remember) = &new.remember else { return Err(AppError::unavailable("Try again")) };
+    let Some(remember) = &new.remember else {
+        return Err(AppError::unavailable("Try again"));
+    };
     let own = WorkspaceId(new.owner.uuid());
     let mut tx = Tx::begin(db, own, Purpose::Read).await?;
-    let found =
-        store::log::remembered(&mut tx, own, &[(new.owner, remember.key.clone())]).await?;
+    let found = store::log::remembered(&mut tx, own, &[(new.owner, remember.key.clone())]).await?;
     tx.commit().await?;
-    let first = found.first().ok_or_else(|| AppError::unavailable("Try again"))?;
+    let first = found
+        .first()
+        .ok_or_else(|| AppError::unavailable("Try again"))?;
     if first.fingerprint != remember.fingerprint {
         let detail = "This key was used for another request";
         return Err(AppError::new(ErrorCode::IdempotencyMismatch, detail));
@@ -102,7 +107,11 @@ fn lists_of(new: &NewWorkspace, now: chrono::DateTime<Utc>) -> Result<Vec<List>,
         None => Vec::new(),
         Some("real_estate") => template::real_estate(),
         Some(_) => {
-            return Err(AppError::field("/template", "unknown_template", "there is no such template"));
+            return Err(AppError::field(
+                "/template",
+                "unknown_template",
+                "there is no such template",
+            ));
         }
     };
     (0..)
@@ -145,7 +154,13 @@ async fn write(
 fn first_event(new: &NewWorkspace, lists: &[List], now: chrono::DateTime<Utc>) -> GroupWrite {
     let lists: Vec<ListOut> = lists.iter().map(ListOut::new).collect();
     let data = json!({"name": new.name.trim(), "template": new.template, "lists": lists});
-    let payloads = vec![payload(None, None, None, data.to_string().into_bytes(), false)];
+    let payloads = vec![payload(
+        None,
+        None,
+        None,
+        data.to_string().into_bytes(),
+        false,
+    )];
     let header = EventHeader {
         workspace: new.id,
         seq: 1,
@@ -198,6 +213,13 @@ fn answer(new: &NewWorkspace, now: chrono::DateTime<Utc>) -> Answer {
         created_by: new.owner,
         deleted_at: None,
     };
-    let body = serde_json::to_string(&out).ok().and_then(|body| RawValue::from_string(body).ok());
-    Answer { status: 201, etag: None, location: Some(format!("/api/v1/workspaces/{}", new.id)), body }
+    let body = serde_json::to_string(&out)
+        .ok()
+        .and_then(|body| RawValue::from_string(body).ok());
+    Answer {
+        status: 201,
+        etag: None,
+        location: Some(format!("/api/v1/workspaces/{}", new.id)),
+        body,
+    }
 }

@@ -23,6 +23,7 @@ use crate::store::commit::{
     EventRow, GroupWrite, HeadMove, ItemRow, OpRow, PayloadRow, Written, is_logged, write_group,
 };
 use crate::store::{self, Db, Purpose, StoreError, Tx};
+use crate::telemetry;
 
 /// How often a group is judged anew when another node was faster.
 const MAX_RACES: u32 = 8;
@@ -44,7 +45,10 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
     let mut waiting = take_distinct(core, jobs, &mut done);
     let mut races = 0;
     while !waiting.is_empty() {
-        let places: Vec<Place> = waiting.iter().flat_map(|job| commands_places(&job.request)).collect();
+        let places: Vec<Place> = waiting
+            .iter()
+            .flat_map(|job| commands_places(&job.request))
+            .collect();
         let known = match core.look_up(db, places).await {
             Ok(known) => known,
             Err(error) => return refuse_all(done, waiting, error),
@@ -54,7 +58,7 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
         for job in waiting {
             match group.take(core, job) {
                 Ok(()) => {}
-                Err((job, error)) => refused.push((job, error)),
+                Err(refusal) => refused.push(*refusal),
             }
         }
         // A refusal of a retried operation must not hide the answer that it got the first time.
@@ -76,7 +80,9 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
                     });
                 }
                 if let Err(error) = catch_up(db, core, &mut done).await {
-                    return refuse_all_with(done, waiting, || AppError::unavailable(error.detail.clone()));
+                    return refuse_all_with(done, waiting, || {
+                        AppError::unavailable(error.detail.clone())
+                    });
                 }
             }
             Err(Failure::KnownOp) => {
@@ -146,18 +152,18 @@ fn replay(remember: &Remember, kept: &KeptOp) -> Result<Reply, AppError> {
             "This key was used for another request",
         ));
     }
-    Ok(Reply { seq: kept.seq, outcome: Outcome::Ready(kept.answer.clone()) })
+    Ok(Reply {
+        seq: kept.seq,
+        outcome: Outcome::Ready(kept.answer.clone()),
+    })
 }
 
-async fn answer_refused(
-    db: &Db,
-    core: &mut Core,
-    refused: Vec<(Job, AppError)>,
-    done: &mut Done,
-) {
-    let (keyed, plain): (Vec<_>, Vec<_>) =
-        refused.into_iter().partition(|(job, _)| job.request.remember.is_some());
-    done.answers.extend(plain.into_iter().map(|(job, error)| (job, Err(error))));
+async fn answer_refused(db: &Db, core: &mut Core, refused: Vec<(Job, AppError)>, done: &mut Done) {
+    let (keyed, plain): (Vec<_>, Vec<_>) = refused
+        .into_iter()
+        .partition(|(job, _)| job.request.remember.is_some());
+    done.answers
+        .extend(plain.into_iter().map(|(job, error)| (job, Err(error))));
     if keyed.is_empty() {
         return;
     }
@@ -229,7 +235,10 @@ async fn remembered(
 }
 
 fn op_key(job: &Job) -> Option<(UserId, String)> {
-    job.request.remember.as_ref().map(|remember| (job.request.user, remember.key.clone()))
+    job.request
+        .remember
+        .as_ref()
+        .map(|remember| (job.request.user, remember.key.clone()))
 }
 
 fn commands_places(request: &Request) -> Vec<Place> {
@@ -250,7 +259,11 @@ pub(super) fn authorize(core: &Core, user: UserId, action: Action) -> Result<Rol
     if core.workspace.deleted_at.is_some() && action != Action::Own {
         return Err(AppError::gone("The workspace is in the trash"));
     }
-    if role.may(action) { Ok(role) } else { Err(AppError::forbidden()) }
+    if role.may(action) {
+        Ok(role)
+    } else {
+        Err(AppError::forbidden())
+    }
 }
 
 pub(super) enum Failure {
@@ -285,7 +298,10 @@ impl Group {
     fn new(core: &Core, known: HashMap<Place, Arc<Item>>) -> Group {
         Group {
             members: Vec::new(),
-            before: known.iter().map(|(place, item)| (*place, item.version)).collect(),
+            before: known
+                .iter()
+                .map(|(place, item)| (*place, item.version))
+                .collect(),
             overlay: known,
             stored: BTreeMap::new(),
             next_numbers: BTreeMap::new(),
@@ -298,14 +314,15 @@ impl Group {
     }
 
     /// Judges a job and takes it in, or gives it back with the reason. A panic is a refusal too.
-    fn take(&mut self, core: &Core, job: Job) -> Result<(), (Job, AppError)> {
+    fn take(&mut self, core: &Core, job: Job) -> Result<(), Box<(Job, AppError)>> {
         let judged = catch_unwind(AssertUnwindSafe(|| self.judge(core, &job.request)));
         let verdict = match judged {
             Ok(Ok(verdict)) => verdict,
-            Ok(Err(error)) => return Err((job, error)),
+            Ok(Err(error)) => return Err(Box::new((job, error))),
             Err(_) => {
-                metrics::counter!("estatebase_command_panics_total").increment(1);
-                return Err((job, AppError::internal(anyhow::anyhow!("a command panicked"))));
+                metrics::counter!(telemetry::PANICS, "where" => "command").increment(1);
+                let error = AppError::internal(anyhow::anyhow!("a command panicked"));
+                return Err(Box::new((job, error)));
             }
         };
         self.seq += 1;
@@ -315,22 +332,40 @@ impl Group {
             self.stored.insert(place, stored.clone());
         }
         if self.next_number(core, verdict.list.id) != verdict.next_number {
-            self.next_numbers.insert(verdict.list.id, verdict.next_number);
+            self.next_numbers
+                .insert(verdict.list.id, verdict.next_number);
         }
-        self.members.push(Member { job, seq: self.seq, verdict });
+        self.members.push(Member {
+            job,
+            seq: self.seq,
+            verdict,
+        });
         Ok(())
     }
 
     fn judge(&self, core: &Core, request: &Request) -> Result<Verdict, AppError> {
         may(core, request)?;
         let Command::Items(command) = &request.command else {
-            return Err(AppError::internal(anyhow::anyhow!("not a command on items")));
+            return Err(AppError::internal(anyhow::anyhow!(
+                "not a command on items"
+            )));
         };
-        judge_items(command, core, &self.overlay, self.next_number(core, command.list()), self.seq + 1, self.now, request.user)
+        judge_items(
+            command,
+            core,
+            &self.overlay,
+            self.next_number(core, command.list()),
+            self.seq + 1,
+            self.now,
+            request.user,
+        )
     }
 
     fn next_number(&self, core: &Core, list: ListId) -> i64 {
-        let given = self.next_numbers.get(&list).or_else(|| core.next_numbers.get(&list));
+        let given = self
+            .next_numbers
+            .get(&list)
+            .or_else(|| core.next_numbers.get(&list));
         given.copied().unwrap_or(1)
     }
 
@@ -354,7 +389,13 @@ impl Group {
                 .iter()
                 .zip(&member.verdict.changes)
                 .map(|(item, change)| {
-                    payload(Some(member.verdict.list.id), Some(item.id), None, change.as_bytes().to_vec(), false)
+                    payload(
+                        Some(member.verdict.list.id),
+                        Some(item.id),
+                        None,
+                        change.as_bytes().to_vec(),
+                        false,
+                    )
                 })
                 .collect();
             let (header, row) = event(
@@ -417,9 +458,13 @@ impl Group {
         write: &GroupWrite,
         lock_first: bool,
     ) -> Result<(), Failure> {
-        let mut tx = Tx::begin(db, core.id, Purpose::Commit).await.map_err(Failure::Store)?;
+        let mut tx = Tx::begin(db, core.id, Purpose::Commit)
+            .await
+            .map_err(Failure::Store)?;
         if lock_first {
-            store::log::head(&mut tx, core.id, true).await.map_err(Failure::Store)?;
+            store::log::head(&mut tx, core.id, true)
+                .await
+                .map_err(Failure::Store)?;
         }
         match write_group(&mut tx, write, self.now).await {
             Ok(Written::Done) => {}
@@ -451,11 +496,21 @@ impl Group {
         core.next_numbers.extend(self.next_numbers);
         let mut encoded = Vec::with_capacity(self.events.len());
         for ((header, _), member) in self.events.iter().zip(&self.members) {
-            let rows: Vec<Option<&str>> =
-                member.verdict.changes.iter().map(|change| Some(change.as_str())).collect();
+            let rows: Vec<Option<&str>> = member
+                .verdict
+                .changes
+                .iter()
+                .map(|change| Some(change.as_str()))
+                .collect();
             encoded.push(EncodedEvent::new(header, &rows));
         }
-        done.batches.push(EventBatch::new(core.id, after, core.seq, &mark(&core.hash), encoded));
+        done.batches.push(EventBatch::new(
+            core.id,
+            after,
+            core.seq,
+            &mark(&core.hash),
+            encoded,
+        ));
         for member in self.members {
             let outcome = match &member.job.request.remember {
                 Some(remember) => {
@@ -470,9 +525,18 @@ impl Group {
                     );
                     Outcome::Ready(answer)
                 }
-                None => Outcome::Items { list: member.verdict.list, items: member.verdict.items },
+                None => Outcome::Items {
+                    list: member.verdict.list,
+                    items: member.verdict.items,
+                },
             };
-            done.answers.push((member.job, Ok(Reply { seq: member.seq, outcome })));
+            done.answers.push((
+                member.job,
+                Ok(Reply {
+                    seq: member.seq,
+                    outcome,
+                }),
+            ));
         }
     }
 
@@ -483,7 +547,12 @@ impl Group {
 
 impl Member {
     fn answer(&self) -> super::command::Answer {
-        answer_items(&self.job.request.shape, self.seq, &self.verdict.list, &self.verdict.items)
+        answer_items(
+            &self.job.request.shape,
+            self.seq,
+            &self.verdict.list,
+            &self.verdict.items,
+        )
     }
 }
 
@@ -497,7 +566,18 @@ fn judge_items(
     by: UserId,
 ) -> Result<Verdict, AppError> {
     let members = |user: UserId| core.members.contains_key(&user);
-    judge(command, &Bench { schema: &core.schema, items, members: &members, next_number, seq, now, by })
+    judge(
+        command,
+        &Bench {
+            schema: &core.schema,
+            items,
+            members: &members,
+            next_number,
+            seq,
+            now,
+            by,
+        },
+    )
 }
 
 /// The parts of an event that is about to be logged.
@@ -553,7 +633,15 @@ pub(super) fn payload(
     let mut salt = [0; 16];
     rand::rng().fill_bytes(&mut salt);
     let digest = row_digest(&salt, &bytes);
-    PayloadRow { list, item, last_item, salt, payload: bytes, packed, digest }
+    PayloadRow {
+        list,
+        item,
+        last_item,
+        salt,
+        payload: bytes,
+        packed,
+        digest,
+    }
 }
 
 pub(super) fn op_row(
@@ -573,13 +661,18 @@ pub(super) fn op_row(
 }
 
 /// Commits; when the answer is lost, looks in the log whether it took effect.
-pub(super) async fn settle(db: &Db, core: &Core, tx: Tx, write: &GroupWrite) -> Result<(), Failure> {
+pub(super) async fn settle(
+    db: &Db,
+    core: &Core,
+    tx: Tx,
+    write: &GroupWrite,
+) -> Result<(), Failure> {
     let lost = match tx.commit().await {
         Ok(()) => return Ok(()),
         Err(StoreError::Away(error)) => error,
         Err(error) => return Err(Failure::Store(error)),
     };
-    metrics::counter!("estatebase_commits_in_doubt_total").increment(1);
+    metrics::counter!(telemetry::COMMITS_IN_DOUBT).increment(1);
     tracing::warn!(error = %lost, seq = write.head.seq, "the answer of a commit was lost");
     let give_up = tokio::time::Instant::now() + DOUBT;
     loop {
@@ -603,22 +696,42 @@ async fn was_logged(db: &Db, core: &Core, write: &GroupWrite) -> Result<bool, St
     Ok(logged)
 }
 
+/// Looks whether another node wrote, and if so catches up. A failure leaves it for the next time.
+pub(super) async fn look(db: &Db, core: &mut Core) -> Done {
+    let mut done = Done::default();
+    let known = core.seq;
+    let head = async {
+        let mut tx = Tx::begin(db, core.id, Purpose::Read).await?;
+        let head = store::log::head(&mut tx, core.id, false).await?;
+        tx.commit().await?;
+        Ok::<_, StoreError>(head)
+    };
+    let moved = matches!(head.await, Ok(Some(head)) if head.seq != known || head.hash != core.hash);
+    if moved && let Err(error) = catch_up(db, core, &mut done).await {
+        tracing::warn!(workspace = %core.id, %error, "could not catch up with another node");
+    }
+    done
+}
+
 /// Another node wrote: its events go to our sockets, and all that is cached is read again.
 pub(super) async fn catch_up(db: &Db, core: &mut Core, done: &mut Done) -> Result<(), AppError> {
     const PAGE: i64 = 1_000;
     let mut after = core.seq;
     core.reload(db).await?;
     while after < core.seq {
-        let mut tx = Tx::begin(db, core.id, Purpose::Read).await?;
+        let mut tx = Tx::begin(db, core.id, Purpose::Page).await?;
         let events =
             store::log::events_after(&mut tx, core.id, after, core.seq, PAGE, false).await?;
         tx.commit().await?;
         let Some(last) = events.last() else {
-            return Err(AppError::internal(anyhow::anyhow!("the log has a gap after {after}")));
+            return Err(AppError::internal(anyhow::anyhow!(
+                "the log has a gap after {after}"
+            )));
         };
         let (through, mark) = (last.header.seq, mark(&last.hash));
         let encoded = events.iter().map(EncodedEvent::logged).collect();
-        done.batches.push(EventBatch::new(core.id, after, through, &mark, encoded));
+        done.batches
+            .push(EventBatch::new(core.id, after, through, &mark, encoded));
         after = through;
     }
     Ok(())
@@ -629,10 +742,13 @@ fn refuse_all(done: Done, jobs: Vec<Job>, error: StoreError) -> Done {
     if let Some(source) = &error.source {
         tracing::error!(%source, code = error.code.name(), "a group could not be written");
     }
-    refuse_all_with(done, jobs, || AppError::new(error.code, error.detail.clone()))
+    refuse_all_with(done, jobs, || {
+        AppError::new(error.code, error.detail.clone())
+    })
 }
 
 fn refuse_all_with(mut done: Done, jobs: Vec<Job>, error: impl Fn() -> AppError) -> Done {
-    done.answers.extend(jobs.into_iter().map(|job| (job, Err(error()))));
+    done.answers
+        .extend(jobs.into_iter().map(|job| (job, Err(error()))));
     done
 }

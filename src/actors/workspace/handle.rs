@@ -3,7 +3,7 @@
 //! is answered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr};
@@ -12,8 +12,10 @@ use uuid::Uuid;
 
 use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
-use super::{Submit, Subscribe, Unsubscribe, Workspace};
+use super::{Announce, Close, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::Outbox;
+use crate::actors::relay::Relay;
+use crate::domain::log::Actor as LogActor;
 use crate::domain::roles::Role;
 use crate::error::AppError;
 use crate::ids::{UserId, WorkspaceId};
@@ -21,6 +23,8 @@ use crate::store::Db;
 
 /// Commands that may be under way in one workspace.
 pub(super) const PERMITS: usize = 4_096;
+/// How long a lane may take to end when the server stops.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// How long a command waits for a permit before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -45,17 +49,25 @@ pub struct Subscribed {
 pub(super) struct Gate {
     permits: Arc<Semaphore>,
     failed: AtomicBool,
+    /// Commands of people that came in, ever.
+    people: AtomicU64,
 }
 
 impl Gate {
     fn new() -> Gate {
-        Gate { permits: Arc::new(Semaphore::new(PERMITS)), failed: AtomicBool::new(false) }
+        Gate {
+            permits: Arc::new(Semaphore::new(PERMITS)),
+            failed: AtomicBool::new(false),
+            people: AtomicU64::new(0),
+        }
     }
 
     /// Closes for good if nothing is under way, so that nothing can be lost.
     pub(super) fn close_if_unused(&self) -> bool {
         let all = u32::try_from(PERMITS).unwrap_or(u32::MAX);
-        let Ok(_all) = self.permits.try_acquire_many(all) else { return false };
+        let Ok(_all) = self.permits.try_acquire_many(all) else {
+            return false;
+        };
         self.permits.close();
         true
     }
@@ -74,15 +86,21 @@ impl WorkspaceHandle {
     /// Reads the workspace and starts its actor on that arbiter.
     pub(in crate::actors) async fn start(
         db: Db,
+        relay: Option<Arc<Relay>>,
         id: WorkspaceId,
         arbiter: &actix::ArbiterHandle,
     ) -> Result<WorkspaceHandle, AppError> {
         let core = Core::load(&db, id).await?;
         let (sender, snapshot) = watch::channel(Arc::new(core.snapshot()));
         let gate = Arc::new(Gate::new());
-        let actor = Workspace::new(db, core, sender, Arc::clone(&gate));
+        let actor = Workspace::new(db, relay, core, sender, Arc::clone(&gate));
         let addr = Workspace::start_in_arbiter(arbiter, move |_| actor);
-        Ok(WorkspaceHandle { id, addr, gate, snapshot })
+        Ok(WorkspaceHandle {
+            id,
+            addr,
+            gate,
+            snapshot,
+        })
     }
 
     pub fn id(&self) -> WorkspaceId {
@@ -99,6 +117,12 @@ impl WorkspaceHandle {
         let mut snapshot = self.snapshot.clone();
         let reached = snapshot.wait_for(|snapshot| snapshot.seq >= seq);
         matches!(tokio::time::timeout(patience, reached).await, Ok(Ok(_)))
+    }
+
+    /// How many commands of people came in since the actor started: whether it grows tells a batch
+    /// of an import that it should be short.
+    pub fn commands_of_people(&self) -> u64 {
+        self.gate.people.load(Ordering::Relaxed)
     }
 
     /// Whether the actor takes commands.
@@ -120,12 +144,24 @@ impl WorkspaceHandle {
             .await
             .map_err(|_| AppError::unavailable("The workspace is busy; try again"))?
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))?;
+        if matches!(request.actor, LogActor::User(_)) {
+            self.gate.people.fetch_add(1, Ordering::Relaxed);
+        }
         let (reply, answer) = oneshot::channel();
-        let job = Job { request, reply, _permit: permit };
-        #[expect(clippy::disallowed_methods, reason = "bounded by the permit that the job holds")]
+        let job = Job {
+            request,
+            reply,
+            _permit: permit,
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "bounded by the permit that the job holds"
+        )]
         self.addr.do_send(Submit(job));
         answer.await.unwrap_or_else(|_| {
-            Err(AppError::internal(anyhow::anyhow!("the lane ended while a command was under way")))
+            Err(AppError::internal(anyhow::anyhow!(
+                "the lane ended while a command was under way"
+            )))
         })
     }
 
@@ -138,9 +174,41 @@ impl WorkspaceHandle {
         outbox: Outbox,
     ) -> Result<Option<Subscribed>, AppError> {
         self.addr
-            .send(Subscribe { session, user, outbox })
+            .send(Subscribe {
+                session,
+                user,
+                outbox,
+            })
             .await
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))
+    }
+
+    /// Lets nothing more in, and waits until what is under way is answered.
+    pub(in crate::actors) async fn close(&self) {
+        self.gate.close();
+        #[expect(clippy::disallowed_methods, reason = "once, at the end")]
+        self.addr.do_send(Close);
+        let give_up = tokio::time::Instant::now() + CLOSE_WITHIN;
+        while self.addr.connected() && tokio::time::Instant::now() < give_up {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Another node wrote, up to `seq`.
+    pub(in crate::actors) fn nudge(&self, seq: i64) {
+        if self.snapshot.borrow().seq < seq {
+            #[expect(clippy::disallowed_methods, reason = "one a commit of another node")]
+            self.addr.do_send(Look);
+        }
+    }
+
+    /// Tells those who may know how a job stands.
+    pub fn announce(&self, news: JobNews) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one a committed batch or end of a job"
+        )]
+        self.addr.do_send(Announce(news));
     }
 
     /// Ends it.
@@ -149,4 +217,3 @@ impl WorkspaceHandle {
         self.addr.do_send(Unsubscribe { session });
     }
 }
-

@@ -11,6 +11,8 @@ mod core;
 mod create;
 mod group;
 mod handle;
+mod import;
+mod news;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -28,16 +30,19 @@ pub use command::{Answer, Command, Outcome, Remember, Reply, Request, Shape};
 pub use core::Snapshot;
 pub use create::{NewWorkspace, create};
 pub use handle::{Subscribed, WorkspaceHandle};
+pub use news::JobNews;
 
 use self::command::Job;
 use self::core::Core;
 use self::group::Done;
 use self::handle::Gate;
 use super::outbox::{Outbox, Outgoing};
+use super::relay::Relay;
 use crate::domain::membership::Members;
 use crate::domain::roles::Role;
 use crate::ids::{UserId, WorkspaceId};
 use crate::store::Db;
+use crate::telemetry;
 
 /// Commands in one group at most.
 const GROUP_COMMANDS: usize = 256;
@@ -57,6 +62,15 @@ pub(super) struct Workspace {
     /// `None` while the lane works.
     core: Option<Box<Core>>,
     queue: VecDeque<Job>,
+    /// Batches of imports: they take turns with what people do.
+    bulk: VecDeque<Job>,
+    bulk_was_last: bool,
+    /// Another node may have written: read the log when the lane is free.
+    look: bool,
+    looked_at: Instant,
+    closing: bool,
+    relay: Option<Arc<Relay>>,
+    told: news::Throttle,
     snapshot: watch::Sender<Arc<Snapshot>>,
     subscribers: HashMap<Uuid, Subscriber>,
     /// The members for whom the subscribers were looked at last.
@@ -86,18 +100,43 @@ struct Subscribe {
 
 #[derive(Message)]
 #[rtype(result = "()")]
+struct Announce(JobNews);
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Look;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Close;
+
+#[derive(Message)]
+#[rtype(result = "()")]
 struct Unsubscribe {
     session: Uuid,
 }
 
 impl Workspace {
-    fn new(db: Db, core: Core, snapshot: watch::Sender<Arc<Snapshot>>, gate: Arc<Gate>) -> Self {
+    fn new(
+        db: Db,
+        relay: Option<Arc<Relay>>,
+        core: Core,
+        snapshot: watch::Sender<Arc<Snapshot>>,
+        gate: Arc<Gate>,
+    ) -> Self {
         Workspace {
             id: core.id,
             members: Arc::clone(&core.members),
             db,
             core: Some(Box::new(core)),
             queue: VecDeque::new(),
+            bulk: VecDeque::new(),
+            bulk_was_last: false,
+            look: false,
+            looked_at: Instant::now(),
+            closing: false,
+            relay,
+            told: news::Throttle::default(),
             snapshot,
             subscribers: HashMap::new(),
             gate,
@@ -105,18 +144,33 @@ impl Workspace {
         }
     }
 
+    /// The server stops: so does the lane, once it has nothing left to answer.
+    fn stop_if_done(&mut self, ctx: &mut Context<Self>) {
+        if self.closing && self.core.is_some() && self.queue.is_empty() && self.bulk.is_empty() {
+            ctx.stop();
+        }
+    }
+
     /// Starts the next group, unless one is under way.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.bulk.is_empty() && !self.look {
             return;
         }
-        let Some(mut core) = self.core.take() else { return };
+        let Some(mut core) = self.core.take() else {
+            return;
+        };
         let group = self.next_group();
+        self.look = false;
+        self.looked_at = Instant::now();
+        let commands = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        if commands > 0 {
+            metrics::histogram!(telemetry::COMMIT_GROUP).record(f64::from(commands));
+        }
         let db = self.db.clone();
         let work = async move {
             let started = Instant::now();
             let done = run_group(&db, &mut core, group).await;
-            metrics::histogram!("estatebase_group_commit_seconds").record(started.elapsed());
+            metrics::histogram!(telemetry::COMMIT_DURATION).record(started.elapsed());
             (core, done)
         };
         let isolated = AssertUnwindSafe(work).catch_unwind().into_actor(self);
@@ -125,11 +179,12 @@ impl Workspace {
                 actor.core = Some(core);
                 actor.finish(done);
                 actor.pump(ctx);
+                actor.stop_if_done(ctx);
             }
             Err(_) => {
                 // What the group did is unknown and its state is gone: its callers learn that
                 // nobody knows, and a fresh actor reads everything again.
-                metrics::counter!("estatebase_lane_panics_total").increment(1);
+                metrics::counter!(telemetry::PANICS, "where" => "lane").increment(1);
                 tracing::error!(workspace = %actor.id, "the lane panicked");
                 actor.gate.fail();
                 ctx.stop();
@@ -139,13 +194,20 @@ impl Workspace {
 
     /// Commands on items that queued together, or one other command alone.
     fn next_group(&mut self) -> Vec<Job> {
+        let bulk = self.queue.is_empty() || !self.bulk_was_last;
+        self.bulk_was_last = false;
+        if let Some(batch) = self.bulk.pop_front_if(|_| bulk) {
+            self.bulk_was_last = true;
+            return vec![batch];
+        }
         let mut group = Vec::new();
         let mut items = 0;
         while let Some(job) = self.queue.pop_front() {
             match &job.request.command {
                 Command::Items(command)
                     if group.is_empty()
-                        || (items + command.len() <= GROUP_ITEMS && group.len() < GROUP_COMMANDS) =>
+                        || (items + command.len() <= GROUP_ITEMS
+                            && group.len() < GROUP_COMMANDS) =>
                 {
                     items += command.len();
                     group.push(job);
@@ -162,7 +224,11 @@ impl Workspace {
 
     /// Memory is published, then sockets hear of it, then the callers.
     fn finish(&mut self, done: Done) {
+        let worked = !done.answers.is_empty() || !done.batches.is_empty();
         self.publish();
+        if let (Some(relay), Some(last)) = (&self.relay, done.batches.last()) {
+            relay.moved(self.id, last.through);
+        }
         for batch in done.batches {
             self.fan_out(Arc::new(batch));
         }
@@ -173,7 +239,9 @@ impl Workspace {
         for job in done.deferred.into_iter().rev() {
             self.queue.push_front(job);
         }
-        self.idle_since = Instant::now();
+        if worked {
+            self.idle_since = Instant::now();
+        }
     }
 
     fn publish(&self) {
@@ -184,7 +252,7 @@ impl Workspace {
 
     fn fan_out(&mut self, batch: Arc<EventBatch>) {
         let now = Instant::now();
-        metrics::counter!("estatebase_events_total").increment(batch.len());
+        metrics::counter!(telemetry::EVENTS).increment(batch.len());
         for subscriber in self.subscribers.values_mut() {
             subscriber.outbox.push(Outgoing::Events(Arc::clone(&batch)));
             subscriber.heard_at = now;
@@ -201,7 +269,9 @@ impl Workspace {
         self.members = Arc::clone(&snapshot.members);
         let workspace = self.id;
         self.subscribers.retain(|_, subscriber| {
-            let role = snapshot.role_of(subscriber.user).filter(|_| !snapshot.is_deleted());
+            let role = snapshot
+                .role_of(subscriber.user)
+                .filter(|_| !snapshot.is_deleted());
             if role != Some(subscriber.role) {
                 subscriber.outbox.push(Outgoing::Access { workspace, role });
             }
@@ -210,9 +280,14 @@ impl Workspace {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        self.subscribers.retain(|_, subscriber| !subscriber.outbox.is_closed());
+        self.subscribers
+            .retain(|_, subscriber| !subscriber.outbox.is_closed());
         self.beat();
-        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.core.is_some();
+        if !self.closing && self.looked_at.elapsed() >= TICK {
+            self.look = true;
+            self.pump(ctx);
+        }
+        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.bulk.is_empty();
         if !idle {
             self.idle_since = Instant::now();
         } else if self.idle_since.elapsed() >= IDLE_AFTER && self.gate.close_if_unused() {
@@ -242,7 +317,12 @@ async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
             Some(job) => admin::run(db, core, job).await,
             None => Done::default(),
         },
-        _ => group::run(db, core, group).await,
+        Some(Command::Import(_)) => match group.pop() {
+            Some(job) => import::run(db, core, job).await,
+            None => Done::default(),
+        },
+        None => group::look(db, core).await,
+        Some(Command::Items(_)) => group::run(db, core, group).await,
     }
 }
 
@@ -253,15 +333,17 @@ impl Actor for Workspace {
         // Permits bound what may be under way; the mailbox must hold as much.
         ctx.set_mailbox_capacity(handle::PERMITS * 2);
         ctx.run_interval(TICK, Self::tick);
-        metrics::gauge!("estatebase_workspaces").increment(1.0);
+        metrics::gauge!(telemetry::WORKSPACES).increment(1.0);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.gate.close();
         for subscriber in self.subscribers.values() {
-            subscriber.outbox.push(Outgoing::Rejoin { workspace: self.id });
+            subscriber
+                .outbox
+                .push(Outgoing::Rejoin { workspace: self.id });
         }
-        metrics::gauge!("estatebase_workspaces").decrement(1.0);
+        metrics::gauge!(telemetry::WORKSPACES).decrement(1.0);
     }
 }
 
@@ -269,7 +351,10 @@ impl Handler<Submit> for Workspace {
     type Result = ();
 
     fn handle(&mut self, Submit(job): Submit, ctx: &mut Self::Context) {
-        self.queue.push_back(job);
+        match &job.request.command {
+            Command::Import(_) => self.bulk.push_back(job),
+            _ => self.queue.push_back(job),
+        }
         self.pump(ctx);
     }
 }
@@ -282,9 +367,52 @@ impl Handler<Subscribe> for Workspace {
         let role = snapshot.role_of(subscribe.user)?;
         self.subscribers.insert(
             subscribe.session,
-            Subscriber { user: subscribe.user, role, outbox: subscribe.outbox, heard_at: Instant::now() },
+            Subscriber {
+                user: subscribe.user,
+                role,
+                outbox: subscribe.outbox,
+                heard_at: Instant::now(),
+            },
         );
-        Some(Subscribed { seq: snapshot.seq, mark: snapshot.mark.clone(), role })
+        Some(Subscribed {
+            seq: snapshot.seq,
+            mark: snapshot.mark.clone(),
+            role,
+        })
+    }
+}
+
+impl Handler<Announce> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, Announce(news): Announce, _: &mut Self::Context) {
+        if !self.told.is_due(&news) {
+            return;
+        }
+        let frame = news.frame(self.id, self.snapshot.borrow().seq);
+        for subscriber in self.subscribers.values() {
+            if news.is_for(subscriber.user, subscriber.role) {
+                subscriber.outbox.push(Outgoing::Frame(frame.clone()));
+            }
+        }
+    }
+}
+
+impl Handler<Close> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, _: Close, ctx: &mut Self::Context) {
+        self.closing = true;
+        self.stop_if_done(ctx);
+    }
+}
+
+impl Handler<Look> for Workspace {
+    type Result = ();
+
+    fn handle(&mut self, _: Look, ctx: &mut Self::Context) {
+        self.look = true;
+        self.pump(ctx);
     }
 }
 

@@ -45,7 +45,12 @@ impl Key {
         });
         let der = scalar.to_pkcs8_der().unwrap();
         let signing = EncodingKey::from_ec_der(der.as_bytes());
-        Self { kid, signing, public, algorithm: Algorithm::ES256 }
+        Self {
+            kid,
+            signing,
+            public,
+            algorithm: Algorithm::ES256,
+        }
     }
 
     fn rs256() -> Self {
@@ -55,7 +60,12 @@ impl Key {
         let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&signing, Algorithm::RS256).unwrap();
         let mut public = serde_json::to_value(jwk).unwrap();
         public["kid"] = json!("rsa");
-        Self { kid: "rsa".into(), signing, public, algorithm: Algorithm::RS256 }
+        Self {
+            kid: "rsa".into(),
+            signing,
+            public,
+            algorithm: Algorithm::RS256,
+        }
     }
 
     fn sign(&self, claims: &Value) -> String {
@@ -73,14 +83,20 @@ impl Key {
 
 impl Project {
     async fn start() -> Self {
-        let project = Self { server: MockServer::start().await, keys: vec![Key::es256(7), Key::rs256()] };
-        project.publish(&project.keys.iter().collect::<Vec<_>>()).await;
+        let project = Self {
+            server: MockServer::start().await,
+            keys: vec![Key::es256(7), Key::rs256()],
+        };
+        project
+            .publish(&project.keys.iter().collect::<Vec<_>>())
+            .await;
         project
     }
 
     async fn publish(&self, keys: &[&Key]) {
         let keys: Vec<_> = keys.iter().map(|key| &key.public).collect();
-        self.answer(ResponseTemplate::new(200).set_body_json(json!({"keys": keys}))).await;
+        self.answer(ResponseTemplate::new(200).set_body_json(json!({"keys": keys})))
+            .await;
     }
 
     async fn answer(&self, answer: ResponseTemplate) {
@@ -144,7 +160,10 @@ fn with(claims: &Value, changes: Value) -> Value {
     for (name, value) in changes.as_object().unwrap() {
         match value {
             Value::Null => claims.as_object_mut().unwrap().remove(name),
-            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+            value => claims
+                .as_object_mut()
+                .unwrap()
+                .insert(name.clone(), value.clone()),
         };
     }
     claims
@@ -158,7 +177,11 @@ fn hs256(claims: &Value, secret: &[u8], kid: Option<&str>) -> String {
 }
 
 fn unsigned(header: &[u8], claims: &[u8]) -> String {
-    format!("{}.{}.", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims))
+    format!(
+        "{}.{}.",
+        URL_SAFE_NO_PAD.encode(header),
+        URL_SAFE_NO_PAD.encode(claims)
+    )
 }
 
 /// A token over exactly these bytes, signed with the shared secret.
@@ -190,7 +213,10 @@ async fn each_kind_of_good_token_names_its_person() {
         assert_eq!(person.email.as_deref(), Some("ada@example.com"));
         assert_eq!(person.session.unwrap().to_string(), SESSION);
         assert_eq!(person.name.as_deref(), Some("Ada"));
-        assert_eq!(person.expires_at.timestamp(), claims["exp"].as_i64().unwrap());
+        assert_eq!(
+            person.expires_at.timestamp(),
+            claims["exp"].as_i64().unwrap()
+        );
     }
     assert_eq!(project.fetches().await, 1, "the key set is fetched once");
 }
@@ -203,7 +229,11 @@ async fn case_1_no_algorithm_is_no_signature() {
     for algorithm in ["none", "None", "NONE", "nOnE", ""] {
         let header = json!({"alg": algorithm, "typ": "JWT", "kid": "ec-7"}).to_string();
         let token = unsigned(header.as_bytes(), claims.as_bytes());
-        assert_eq!(verifier.verify(&token).await, Err(TokenError::Malformed), "{algorithm}");
+        assert_eq!(
+            verifier.verify(&token).await,
+            Err(TokenError::Malformed),
+            "{algorithm}"
+        );
     }
     let token = unsigned(br#"{"alg":"HS256"}"#, claims.as_bytes());
     assert_eq!(verifier.verify(&token).await, Err(TokenError::Signature));
@@ -220,15 +250,29 @@ async fn case_2_a_public_key_is_no_shared_secret() {
     .unwrap();
     let public = p256::SecretKey::from_slice(&[7; 32]).unwrap().public_key();
     let der = public.to_public_key_der().unwrap();
-    let pem = public.to_public_key_pem(p256::pkcs8::LineEnding::LF).unwrap();
+    let pem = public
+        .to_public_key_pem(p256::pkcs8::LineEnding::LF)
+        .unwrap();
     let point = public.to_encoded_point(false);
     let jwk = project.keys[0].public.to_string();
-    let modulus = URL_SAFE_NO_PAD.decode(project.keys[1].public["n"].as_str().unwrap()).unwrap();
-    for secret in [der.as_bytes(), pem.as_bytes(), point.as_bytes(), jwk.as_bytes(), &modulus, b""] {
+    let modulus = URL_SAFE_NO_PAD
+        .decode(project.keys[1].public["n"].as_str().unwrap())
+        .unwrap();
+    for secret in [
+        der.as_bytes(),
+        pem.as_bytes(),
+        point.as_bytes(),
+        jwk.as_bytes(),
+        &modulus,
+        b"",
+    ] {
         for kid in [None, Some("ec-7"), Some("rsa")] {
             let token = hs256(&project.claims(), secret, kid);
             assert_eq!(with_secret.verify(&token).await, Err(TokenError::Signature));
-            assert_eq!(without_secret.verify(&token).await, Err(TokenError::Algorithm));
+            assert_eq!(
+                without_secret.verify(&token).await,
+                Err(TokenError::Algorithm)
+            );
         }
     }
 }
@@ -237,7 +281,9 @@ async fn case_2_a_public_key_is_no_shared_secret() {
 async fn case_2_the_algorithm_is_the_keys_and_not_the_headers() {
     let project = Project::start().await;
     let verifier = project.verifier();
-    let [ec, rsa] = &project.keys[..] else { unreachable!() };
+    let [ec, rsa] = &project.keys[..] else {
+        unreachable!()
+    };
     let as_rsa = ec.sign_with(&project.claims(), |header| header.kid = Some("rsa".into()));
     let as_ec = rsa.sign_with(&project.claims(), |header| header.kid = Some("ec-7".into()));
     assert_eq!(verifier.verify(&as_rsa).await, Err(TokenError::Algorithm));
@@ -246,7 +292,11 @@ async fn case_2_the_algorithm_is_the_keys_and_not_the_headers() {
     for algorithm in [Algorithm::RS384, Algorithm::RS512, Algorithm::PS256] {
         other_hash.algorithm = algorithm;
         let token = other_hash.sign(&project.claims());
-        assert_eq!(verifier.verify(&token).await, Err(TokenError::Algorithm), "{algorithm:?}");
+        assert_eq!(
+            verifier.verify(&token).await,
+            Err(TokenError::Algorithm),
+            "{algorithm:?}"
+        );
     }
 }
 
@@ -263,14 +313,26 @@ async fn case_3_unknown_keys_cause_one_fetch_however_many_come() {
     for answer in futures::future::join_all(strangers).await {
         assert_eq!(answer, Err(TokenError::UnknownKey));
     }
-    assert_eq!(project.fetches().await, 1, "within the pause the first fetch has to do");
-    assert!(verifier.verify(&project.keys[0].sign(&project.claims())).await.is_ok());
+    assert_eq!(
+        project.fetches().await,
+        1,
+        "within the pause the first fetch has to do"
+    );
+    assert!(
+        verifier
+            .verify(&project.keys[0].sign(&project.claims()))
+            .await
+            .is_ok()
+    );
 }
 
 #[actix_web::test]
 async fn case_3_after_the_pause_one_more_fetch_is_made() {
     let project = Project::start().await;
-    let verifier = project.verifier_with(Patience { fresh: Duration::from_secs(600), ..short_patience() });
+    let verifier = project.verifier_with(Patience {
+        fresh: Duration::from_secs(600),
+        ..short_patience()
+    });
     verifier.warm().await;
     tokio::time::sleep(Duration::from_millis(60)).await;
     let strangers = (20..40).map(|seed| {
@@ -290,13 +352,27 @@ async fn case_4_nothing_in_a_header_is_followed() {
     let attacker = MockServer::start().await;
     let stolen = Key::es256(66);
     let key_set = json!({"keys": [stolen.public]});
-    Mock::given(wiremock::matchers::any()).respond_with(ResponseTemplate::new(200).set_body_json(key_set)).mount(&attacker).await;
+    Mock::given(wiremock::matchers::any())
+        .respond_with(ResponseTemplate::new(200).set_body_json(key_set))
+        .mount(&attacker)
+        .await;
     let verifier = project.verifier();
     let address = format!("{}/jwks.json", attacker.uri());
 
-    for kid in ["../../../dev/null", "' OR 1=1 --", &address, "", "ec-7\0", &"k".repeat(5000)] {
+    for kid in [
+        "../../../dev/null",
+        "' OR 1=1 --",
+        &address,
+        "",
+        "ec-7\0",
+        &"k".repeat(5000),
+    ] {
         let token = stolen.sign_with(&project.claims(), |header| header.kid = Some(kid.into()));
-        assert_eq!(verifier.verify(&token).await, Err(TokenError::UnknownKey), "{kid:.40}");
+        assert_eq!(
+            verifier.verify(&token).await,
+            Err(TokenError::UnknownKey),
+            "{kid:.40}"
+        );
     }
     let pointing: [fn(&mut Header, &str, &Value); 3] = [
         |header, address, _| header.jku = Some(address.into()),
@@ -316,7 +392,9 @@ async fn case_4_nothing_in_a_header_is_followed() {
             assert_eq!(verifier.verify(&token).await, Err(refusal));
         }
     }
-    let critical = project.keys[0].sign_with(&project.claims(), |header| header.crit = Some(vec!["exp".into()]));
+    let critical = project.keys[0].sign_with(&project.claims(), |header| {
+        header.crit = Some(vec!["exp".into()])
+    });
     assert_eq!(verifier.verify(&critical).await, Err(TokenError::Malformed));
     assert_eq!(attacker.received_requests().await.unwrap().len(), 0);
 }
@@ -368,7 +446,10 @@ async fn case_7_only_the_projects_own_issuer_counts() {
     let ours = format!("{}/auth/v1", project.server.uri());
     let verifier = project.verifier();
     for (issuer, refusal) in [
-        (json!("https://other.supabase.co/auth/v1"), TokenError::Issuer),
+        (
+            json!("https://other.supabase.co/auth/v1"),
+            TokenError::Issuer,
+        ),
         (json!("supabase"), TokenError::Issuer),
         (json!(format!("{ours}/")), TokenError::Issuer),
         (json!(""), TokenError::Issuer),
@@ -405,7 +486,10 @@ async fn case_9_no_role_but_authenticated_is_a_person() {
 async fn case_10_a_projects_api_key_is_no_person() {
     let project = Project::start().await;
     let verifier = project.verifier();
-    for key in ["sb_publishable_ACJWlzQHlZjBrEguHvfOxg_3BJgxAaH", "sb_secret_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz"] {
+    for key in [
+        "sb_publishable_ACJWlzQHlZjBrEguHvfOxg_3BJgxAaH",
+        "sb_secret_N7UND0UgjKTVK-Uodkm0Hg_xSvEMPvz",
+    ] {
         assert_eq!(verifier.verify(key).await, Err(TokenError::Malformed));
     }
     let now = Utc::now().timestamp();
@@ -414,16 +498,27 @@ async fn case_10_a_projects_api_key_is_no_person() {
             "iss": "supabase", "ref": "abcdefghijklmnopqrst", "role": role,
             "iat": now, "exp": now + 315_360_000,
         });
-        assert!(verifier.verify(&hs256(&key, SECRET.as_bytes(), None)).await.is_err(), "{role}");
+        assert!(
+            verifier
+                .verify(&hs256(&key, SECRET.as_bytes(), None))
+                .await
+                .is_err(),
+            "{role}"
+        );
     }
 }
 
 #[actix_web::test]
 async fn case_11_the_subject_is_a_uuid_in_its_one_spelling() {
     for subject in [
-        "", "ada", "1", "00000000-0000-0000-0000-000000000000",
-        "{0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e11}", "urn:uuid:0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e11",
-        "0b5d1a3e8a6c4f0e9d0e2f6c1a7b9e11", " 0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e11",
+        "",
+        "ada",
+        "1",
+        "00000000-0000-0000-0000-000000000000",
+        "{0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e11}",
+        "urn:uuid:0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e11",
+        "0b5d1a3e8a6c4f0e9d0e2f6c1a7b9e11",
+        " 0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e11",
         "0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e1\0",
     ] {
         refuses(json!({"sub": subject}), TokenError::Subject).await;
@@ -443,7 +538,11 @@ async fn case_12_every_flipped_bit_of_a_signature_breaks_it() {
             let mut flipped = signature.clone();
             flipped[at] ^= 1 << (at % 8);
             let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(flipped));
-            assert_eq!(verifier.verify(&token).await, Err(TokenError::Signature), "byte {at}");
+            assert_eq!(
+                verifier.verify(&token).await,
+                Err(TokenError::Signature),
+                "byte {at}"
+            );
         }
     }
 }
@@ -456,7 +555,17 @@ async fn case_12_a_token_cut_anywhere_is_refused() {
         for end in (0..token.len()).step_by(7) {
             assert!(verifier.verify(&token[..end]).await.is_err(), "{end}");
         }
-        for odd in ["", ".", "..", "...", "a.b.c", "....", &format!("{token}."), &format!(".{token}"), &format!("{token}.x")] {
+        for odd in [
+            "",
+            ".",
+            "..",
+            "...",
+            "a.b.c",
+            "....",
+            &format!("{token}."),
+            &format!(".{token}"),
+            &format!("{token}.x"),
+        ] {
             assert!(verifier.verify(odd).await.is_err(), "{odd}");
         }
     }
@@ -479,11 +588,24 @@ async fn case_12_a_claim_given_twice_is_refused() {
     let verifier = project.verifier();
     let header = br#"{"alg":"HS256","typ":"JWT"}"#;
     let claims = project.claims().to_string();
-    assert!(verifier.verify(&signed_bytes(header, claims.as_bytes())).await.is_ok());
-    for twice in [r#""role":"authenticated""#, r#""sub":"0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e11""#, r#""exp":9999999999"#] {
+    assert!(
+        verifier
+            .verify(&signed_bytes(header, claims.as_bytes()))
+            .await
+            .is_ok()
+    );
+    for twice in [
+        r#""role":"authenticated""#,
+        r#""sub":"0b5d1a3e-8a6c-4f0e-9d0e-2f6c1a7b9e11""#,
+        r#""exp":9999999999"#,
+    ] {
         let claims = format!("{{{twice},{}", &claims[1..]);
         let token = signed_bytes(header, claims.as_bytes());
-        assert_eq!(verifier.verify(&token).await, Err(TokenError::Claims), "{twice}");
+        assert_eq!(
+            verifier.verify(&token).await,
+            Err(TokenError::Claims),
+            "{twice}"
+        );
     }
     let twice = br#"{"alg":"HS256","alg":"HS256"}"#;
     let token = signed_bytes(twice, claims.as_bytes());
@@ -498,10 +620,30 @@ async fn case_12_bytes_that_are_no_text_are_refused() {
     let mut claims = project.claims().to_string().into_bytes();
     let at = claims.iter().position(|byte| *byte == b'A').unwrap();
     claims[at] = 0xff;
-    assert!(verifier.verify(&signed_bytes(header, &claims)).await.is_err());
-    assert!(verifier.verify(&signed_bytes(b"\xff\xfe", b"{}")).await.is_err());
-    assert!(verifier.verify(&signed_bytes(header, b"null")).await.is_err());
-    assert!(verifier.verify(&signed_bytes(header, "[".repeat(4000).as_bytes())).await.is_err());
+    assert!(
+        verifier
+            .verify(&signed_bytes(header, &claims))
+            .await
+            .is_err()
+    );
+    assert!(
+        verifier
+            .verify(&signed_bytes(b"\xff\xfe", b"{}"))
+            .await
+            .is_err()
+    );
+    assert!(
+        verifier
+            .verify(&signed_bytes(header, b"null"))
+            .await
+            .is_err()
+    );
+    assert!(
+        verifier
+            .verify(&signed_bytes(header, "[".repeat(4000).as_bytes()))
+            .await
+            .is_err()
+    );
     assert!(verifier.verify("\u{202e}eyJ.\u{0}.é").await.is_err());
 }
 
@@ -528,23 +670,44 @@ async fn case_15_what_people_write_about_themselves_gives_no_rights() {
     let project = Project::start().await;
     let verifier = project.verifier();
     let honest = project.claims();
-    let forged = with(&honest, json!({
-        "user_metadata": {
-            "full_name": "Ada", "role": "owner", "workspace_id": USER, "sub": SESSION,
-            "email": "boss@example.com", "email_verified": true,
-        },
-        "workspace_id": USER, "user_role": "owner", "is_admin": true,
-    }));
-    let honest = verifier.verify(&project.keys[0].sign(&honest)).await.unwrap();
-    assert_eq!(verifier.verify(&project.keys[0].sign(&forged)).await.unwrap(), honest);
+    let forged = with(
+        &honest,
+        json!({
+            "user_metadata": {
+                "full_name": "Ada", "role": "owner", "workspace_id": USER, "sub": SESSION,
+                "email": "boss@example.com", "email_verified": true,
+            },
+            "workspace_id": USER, "user_role": "owner", "is_admin": true,
+        }),
+    );
+    let honest = verifier
+        .verify(&project.keys[0].sign(&honest))
+        .await
+        .unwrap();
+    assert_eq!(
+        verifier
+            .verify(&project.keys[0].sign(&forged))
+            .await
+            .unwrap(),
+        honest
+    );
 }
 
 #[actix_web::test]
 async fn case_15_odd_metadata_costs_nobody_the_sign_in() {
-    for metadata in [json!("text"), json!([1]), json!({"full_name": 7}), json!({"name": "\u{7}"})] {
+    for metadata in [
+        json!("text"),
+        json!([1]),
+        json!({"full_name": 7}),
+        json!({"name": "\u{7}"}),
+    ] {
         let project = Project::start().await;
         let claims = with(&project.claims(), json!({"user_metadata": metadata}));
-        let person = project.verifier().verify(&project.keys[0].sign(&claims)).await.unwrap();
+        let person = project
+            .verifier()
+            .verify(&project.keys[0].sign(&claims))
+            .await
+            .unwrap();
         assert_eq!(person.name, None);
     }
 }
@@ -555,7 +718,10 @@ async fn case_16_without_keys_at_the_start_the_answer_is_not_ready_and_heals() {
     project.answer(ResponseTemplate::new(503)).await;
     let verifier = project.verifier_with(short_patience());
     let token = project.keys[0].sign(&project.claims());
-    assert_eq!(verifier.verify(&token).await, Err(TokenError::KeysUnavailable));
+    assert_eq!(
+        verifier.verify(&token).await,
+        Err(TokenError::KeysUnavailable)
+    );
     assert!(!verifier.is_ready());
 
     project.publish(&[&project.keys[0]]).await;
@@ -575,12 +741,18 @@ async fn case_16_the_last_good_keys_live_while_the_endpoint_is_ill() {
         ResponseTemplate::new(302).insert_header("location", "/elsewhere"),
         ResponseTemplate::new(200).set_body_string("<html>maintenance</html>"),
         ResponseTemplate::new(200).set_body_string("x".repeat(300 * 1024)),
-        ResponseTemplate::new(200).set_body_string("{}").set_delay(Duration::from_secs(5)),
+        ResponseTemplate::new(200)
+            .set_body_string("{}")
+            .set_delay(Duration::from_secs(5)),
     ] {
         project.answer(illness).await;
         tokio::time::sleep(Duration::from_millis(210)).await;
         assert!(verifier.verify(&token).await.is_ok());
-        assert_eq!(project.fetches().await, 1, "it was asked, and its answer not taken");
+        assert_eq!(
+            project.fetches().await,
+            1,
+            "it was asked, and its answer not taken"
+        );
         assert!(verifier.is_ready());
     }
 }
@@ -595,20 +767,33 @@ async fn case_16_a_new_key_is_taken_and_a_revoked_one_dies_with_the_cache() {
     let next = Key::es256(9);
     project.publish(&[&next]).await;
     tokio::time::sleep(Duration::from_millis(60)).await;
-    assert!(verifier.verify(&next.sign(&project.claims())).await.is_ok(), "after one pause");
+    assert!(
+        verifier.verify(&next.sign(&project.claims())).await.is_ok(),
+        "after one pause"
+    );
     assert_eq!(verifier.verify(&old).await, Err(TokenError::UnknownKey));
 
     project.publish(&[]).await;
     tokio::time::sleep(Duration::from_millis(210)).await;
     let revoked = verifier.verify(&next.sign(&project.claims())).await;
-    assert_eq!(revoked, Err(TokenError::UnknownKey), "after one life of the cache");
+    assert_eq!(
+        revoked,
+        Err(TokenError::UnknownKey),
+        "after one life of the cache"
+    );
 }
 
 #[actix_web::test]
 async fn a_callers_leaving_does_not_cancel_the_fetch() {
     let project = Project::start().await;
     let keys = json!({"keys": [project.keys[0].public]});
-    project.answer(ResponseTemplate::new(200).set_body_json(keys).set_delay(Duration::from_millis(80))).await;
+    project
+        .answer(
+            ResponseTemplate::new(200)
+                .set_body_json(keys)
+                .set_delay(Duration::from_millis(80)),
+        )
+        .await;
     let verifier = project.verifier();
     let token = project.keys[0].sign(&project.claims());
     let impatient = tokio::time::timeout(Duration::from_millis(20), verifier.verify(&token)).await;
@@ -627,11 +812,32 @@ async fn a_shared_secret_alone_leaves_the_issuer_open_but_not_to_api_keys() {
     let signed = |claims: Value, kid| hs256(&claims, SECRET.as_bytes(), kid);
     let good = claims("https://auth.example.com");
     assert!(verifier.verify(&signed(good.clone(), None)).await.is_ok());
-    assert!(verifier.verify(&signed(good.clone(), Some("in no key set"))).await.is_ok());
-    assert_eq!(verifier.verify(&signed(claims("supabase"), None)).await, Err(TokenError::Issuer));
-    assert_eq!(verifier.verify(&signed(with(&good, json!({"iss": null})), None)).await, Err(TokenError::Claims));
-    assert_eq!(verifier.verify(&hs256(&good, b"another secret", None)).await, Err(TokenError::Signature));
-    assert_eq!(verifier.verify(&Key::es256(7).sign(&good)).await, Err(TokenError::Algorithm));
+    assert!(
+        verifier
+            .verify(&signed(good.clone(), Some("in no key set")))
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        verifier.verify(&signed(claims("supabase"), None)).await,
+        Err(TokenError::Issuer)
+    );
+    assert_eq!(
+        verifier
+            .verify(&signed(with(&good, json!({"iss": null})), None))
+            .await,
+        Err(TokenError::Claims)
+    );
+    assert_eq!(
+        verifier
+            .verify(&hs256(&good, b"another secret", None))
+            .await,
+        Err(TokenError::Signature)
+    );
+    assert_eq!(
+        verifier.verify(&Key::es256(7).sign(&good)).await,
+        Err(TokenError::Algorithm)
+    );
 }
 
 #[actix_web::test]
@@ -639,14 +845,20 @@ async fn the_built_in_provider_is_trusted_for_its_own_key_alone() {
     let base = Url::parse("http://127.0.0.1:8080").unwrap();
     let keys = |secret: &str| BuiltInKeys::derive(&SecretString::from(secret), &base).unwrap();
     let ours = keys("our secret");
-    let verifier =
-        Verifier::new(VerifierConfig { built_in: Some(ours.clone()), ..VerifierConfig::default() }).unwrap();
+    let verifier = Verifier::new(VerifierConfig {
+        built_in: Some(ours.clone()),
+        ..VerifierConfig::default()
+    })
+    .unwrap();
     let claims = claims("http://127.0.0.1:8080/auth/v1");
     assert!(verifier.verify(&ours.sign(&claims).unwrap()).await.is_ok());
     let foreign = keys("another secret").sign(&claims).unwrap();
     assert_eq!(verifier.verify(&foreign).await, Err(TokenError::UnknownKey));
     let symmetric = hs256(&claims, b"our secret", Some(ours.kid()));
-    assert_eq!(verifier.verify(&symmetric).await, Err(TokenError::Algorithm));
+    assert_eq!(
+        verifier.verify(&symmetric).await,
+        Err(TokenError::Algorithm)
+    );
 }
 
 #[actix_web::test]

@@ -25,3 +25,38 @@ pub(super) fn from_text(text: &str) -> Parsed {
         Err(CellError::new("not_a_bool", "neither yes nor no"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::columns::ColumnType;
+    use crate::domain::columns::testing::*;
+
+    #[test]
+    fn yes_and_no() {
+        let column = column(ColumnType::Checkbox, "null");
+        check_json(
+            &column,
+            &[("true", "true"), ("false", "false")],
+            &[
+                ("1", "not_a_bool"),
+                (r#""true""#, "not_a_bool"),
+                ("[]", "not_a_bool"),
+                (r#""""#, "not_a_bool"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[
+                ("Y", "true"),
+                (" yes ", "true"),
+                ("TRUE", "true"),
+                ("✓", "true"),
+                ("No", "false"),
+                ("0", "false"),
+                ("N/A", "null"),
+            ],
+            &[("maybe", "not_a_bool"), ("2", "not_a_bool")],
+        );
+    }
+}

@@ -107,3 +107,95 @@ fn url(text: &str) -> Parsed {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::columns::ColumnType;
+    use crate::domain::columns::testing::*;
+
+    #[test]
+    fn email_addresses() {
+        let column = column(ColumnType::Email, "null");
+        let long = format!("\"{}@example.com\"", "a".repeat(250));
+        check_json(
+            &column,
+            &[
+                (r#""ann@example.com""#, r#""ann@example.com""#),
+                (
+                    r#"" Ann.O'Neil+x@Mail.Example.com ""#,
+                    r#""Ann.O'Neil+x@Mail.Example.com""#,
+                ),
+                (r#""jürgen@müller.de""#, r#""jürgen@müller.de""#),
+                (r#""a!b@example.com""#, r#""a!b@example.com""#),
+                (r#""""#, "null"),
+            ],
+            &[
+                ("1", "not_an_email"),
+                (r#""ann""#, "not_an_email"),
+                (r#""ann@""#, "not_an_email"),
+                (r#""@example.com""#, "not_an_email"),
+                (r#""a@b""#, "not_an_email"),
+                (r#""a..b@example.com""#, "not_an_email"),
+                (r#""a@b@example.com""#, "not_an_email"),
+                (r#""a@-b.com""#, "not_an_email"),
+                (r#""Ann <ann@example.com>""#, "not_an_email"),
+                (r#""a b@example.com""#, "not_an_email"),
+                (r#""a\u0000@example.com""#, "bad_text"),
+                (&long, "too_long"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[
+                ("mailto:ann@example.com", r#""ann@example.com""#),
+                ("none", "null"),
+            ],
+            &[("ann", "not_an_email")],
+        );
+    }
+
+    #[test]
+    fn web_addresses() {
+        let column = column(ColumnType::Url, "null");
+        let long = format!("\"https://example.com/{}\"", "a".repeat(8_000));
+        check_json(
+            &column,
+            &[
+                (
+                    r#""https://example.com/a?b=c#d""#,
+                    r#""https://example.com/a?b=c#d""#,
+                ),
+                (r#""HTTP://Example.com""#, r#""HTTP://Example.com""#),
+                (r#""http://[::1]:8080/""#, r#""http://[::1]:8080/""#),
+                (r#""https://müller.de/ä""#, r#""https://müller.de/ä""#),
+                (r#"" ""#, "null"),
+            ],
+            &[
+                ("{}", "not_a_url"),
+                (r#""example.com""#, "not_a_url"),
+                (r#""javascript:alert(1)""#, "not_a_url"),
+                (r#""ftp://example.com""#, "not_a_url"),
+                (r#""https://""#, "not_a_url"),
+                (r#""https://exa mple.com""#, "not_a_url"),
+                (r#""https://a\tb.com""#, "not_a_url"),
+                (r#""https://example.com:99999""#, "not_a_url"),
+                (&long, "too_long"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[
+                ("www.example.com/x", r#""https://www.example.com/x""#),
+                ("example.com:8080", r#""https://example.com:8080""#),
+                ("https://example.com", r#""https://example.com""#),
+            ],
+            &[
+                ("javascript:alert(1)", "not_a_url"),
+                ("a.b:alert(1)", "not_a_url"),
+                ("home page", "not_a_url"),
+            ],
+        );
+    }
+}

@@ -441,3 +441,177 @@ impl<'t> Reader<'t> {
         Some(if west { -east } else { east })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::columns::testing::*;
+    use crate::domain::columns::{ColumnType, TextHints};
+
+    fn in_order(date_order: DateOrder) -> TextHints<'static> {
+        TextHints {
+            date_order,
+            ..hints()
+        }
+    }
+
+    #[test]
+    fn dates_in_json() {
+        check_json(
+            &column(ColumnType::Date, "null"),
+            &[
+                (r#""2026-02-15""#, r#""2026-02-15""#),
+                (r#""0001-01-01""#, r#""0001-01-01""#),
+                (r#""2024-02-29""#, r#""2024-02-29""#),
+                (r#""""#, "null"),
+            ],
+            &[
+                (r#""2026-02-29""#, "not_a_date"),
+                (r#""2026-2-5""#, "not_a_date"),
+                (r#""0000-01-01""#, "not_a_date"),
+                (r#""+026-01-01""#, "not_a_date"),
+                (r#""10000-01-01""#, "not_a_date"),
+                (r#""2026-02-15T00:00:00Z""#, "not_a_date"),
+                ("20260215", "not_a_date"),
+                ("{}", "not_a_date"),
+            ],
+        );
+    }
+
+    #[test]
+    fn times_in_json() {
+        check_json(
+            &column(
+                ColumnType::DateTime,
+                r#"{"time_zone":"America/Los_Angeles"}"#,
+            ),
+            &[
+                (r#""2026-02-15T10:30:00Z""#, r#""2026-02-15T10:30:00Z""#),
+                (
+                    r#""2026-02-15T10:30:00.123-08:00""#,
+                    r#""2026-02-15T18:30:00.123Z""#,
+                ),
+                (
+                    r#""2026-02-15t10:30:00.1234567z""#,
+                    r#""2026-02-15T10:30:00.123456Z""#,
+                ),
+                (r#""2016-12-31T23:59:60Z""#, r#""2017-01-01T00:00:00Z""#),
+            ],
+            &[
+                (r#""2026-02-15T10:30:00""#, "not_a_time"),
+                (r#""2026-02-15""#, "not_a_time"),
+                (r#""2026-02-15T25:00:00Z""#, "not_a_time"),
+                (r#""0001-01-01T00:00:00+01:00""#, "not_a_time"),
+                (r#""9999-12-31T23:59:59-01:00""#, "not_a_time"),
+                ("1771151400", "not_a_time"),
+            ],
+        );
+    }
+
+    #[test]
+    fn dates_as_people_write_them() {
+        let column = column(ColumnType::Date, "null");
+        let same = r#""2026-03-04""#;
+        for (order, text) in [
+            (DateOrder::Mdy, "3/4/2026"),
+            (DateOrder::Dmy, "4/3/2026"),
+            (DateOrder::Ymd, "26/3/4"),
+        ] {
+            check_text(
+                &column,
+                &in_order(order),
+                &[(text, same), ("2026/3/4", same), ("20260304", same)],
+                &[],
+            );
+        }
+        check_text(
+            &column,
+            &hints(),
+            &[
+                ("03/04/26", same),
+                ("3-4-2026", same),
+                ("3.4.2026", same),
+                ("March 4, 2026", same),
+                ("4 Mar 2026", same),
+                ("4-Mar-26", same),
+                ("Wednesday, March 4th, 2026", same),
+                ("2026 Mar 4", same),
+                ("3/4/2026 12:00 AM", same),
+                ("2026-03-04T00:00:00Z", same),
+                ("Wed May 21 00:00:00 EDT 2008", r#""2008-05-21""#),
+                ("1/1/69", r#""1969-01-01""#),
+                ("1/1/68", r#""2068-01-01""#),
+                ("N/A", "null"),
+            ],
+            &[
+                ("25/12/2026", "not_a_date"),
+                ("2/30/2026", "not_a_date"),
+                ("3/4", "not_a_date"),
+                ("3/4/2026 10:30", "not_a_date"),
+                ("3/4/126", "not_a_date"),
+                ("2026", "not_a_date"),
+                ("May", "not_a_date"),
+                ("May May 4 2026", "not_a_date"),
+                ("EDT 3/4/2026", "not_a_date"),
+                ("3/4/2026 pm", "not_a_date"),
+                ("hello", "not_a_date"),
+                ("3/4/2026?", "not_a_date"),
+                ("99999999999/1/1", "not_a_date"),
+            ],
+        );
+    }
+
+    #[test]
+    fn times_as_people_write_them() {
+        check_text(
+            &column(ColumnType::DateTime, "null"),
+            &hints(),
+            &[
+                ("2026-03-04T10:30:00+02:00", r#""2026-03-04T08:30:00Z""#),
+                ("2026-03-04 10:30", r#""2026-03-04T10:30:00Z""#),
+                (
+                    "2026-03-04 10:30:15.5 -0500",
+                    r#""2026-03-04T15:30:15.500Z""#,
+                ),
+                ("3/4/2026 5:07 PM", r#""2026-03-04T17:07:00Z""#),
+                ("3/4/2026 12:05am", r#""2026-03-04T00:05:00Z""#),
+                ("March 4, 2026 at 5pm PST", r#""2026-03-05T01:00:00Z""#),
+                ("Wed May 21 00:00:00 EDT 2008", r#""2008-05-21T04:00:00Z""#),
+                (
+                    "Wed, 21 May 2008 09:55:06 -0600",
+                    r#""2008-05-21T15:55:06Z""#,
+                ),
+                ("3/4/2026", r#""2026-03-04T00:00:00Z""#),
+            ],
+            &[
+                ("3/4/2026 13:00 PM", "not_a_time"),
+                ("3/4/2026 24:00", "not_a_time"),
+                ("3/4/2026 10:3", "not_a_time"),
+                ("10:30", "not_a_time"),
+                ("3/4/2026 10:30 11:30", "not_a_time"),
+                ("3/4/2026 10:30 +99:00", "not_a_time"),
+            ],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_day_is_read_in_every_form(days in 1_i32..=3_652_059, micros in 0_u32..86_400) {
+            let date = NaiveDate::from_num_days_from_ce_opt(days).unwrap();
+            prop_assert_eq!(iso_date(&date.format("%Y-%m-%d").to_string()), Some(date));
+            let forms = [
+                ("%m/%d/%Y", DateOrder::Mdy), ("%d.%m.%Y", DateOrder::Dmy), ("%Y%m%d", DateOrder::Mdy),
+                ("%A, %B %-d, %Y", DateOrder::Dmy), ("%a %b %e 00:00:00 PDT %Y", DateOrder::Ymd),
+            ];
+            for (form, order) in forms {
+                let text = date.format(form).to_string();
+                prop_assert_eq!(date_from_text(&text, order), Ok(Some(Cell::Date(date))), "{}", text);
+            }
+            let time = date.and_hms_opt(0, 0, 0).unwrap().and_utc() + TimeDelta::seconds(micros.into());
+            let text = time.format("%Y-%m-%d %I:%M:%S %p").to_string();
+            prop_assert_eq!(time_from_text(&text, DateOrder::Mdy), Ok(Some(Cell::DateTime(time))), "{}", text);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! `parse_text`. Pure: who is a member comes in as a question.
 
 mod checkbox;
+mod choices;
 mod contact;
 mod date;
 pub(super) mod json;
@@ -10,6 +11,7 @@ mod kind;
 mod number;
 mod operand;
 mod options;
+mod pattern;
 mod phone;
 mod place;
 mod select;
@@ -18,13 +20,20 @@ mod text;
 mod user;
 pub(super) mod wire;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod testing;
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+pub use choices::{Choice, Choices, MAX_CHOICES};
 pub use date::DateOrder;
 pub use kind::ColumnType;
 pub use operand::parse_needle;
-pub use options::{Choice, Choices, MAX_CHOICES, Options, Pattern};
+pub use options::Options;
+pub use pattern::Pattern;
 pub use stored::read_stored;
 pub use wire::{Stamps, write_wire, write_wire_stamped};
 
@@ -351,5 +360,138 @@ impl ColumnSet {
             Some((last, _)) => ColumnId::nth(last.number() + 1),
             None => ColumnId::nth(0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::*;
+    use super::*;
+
+    #[test]
+    fn read_only_columns_take_nothing() {
+        for ty in ColumnType::ALL.into_iter().filter(|ty| ty.is_read_only()) {
+            let column = column(ty, "null");
+            check_json(&column, &[], &[("1", "read_only"), ("null", "read_only")]);
+            check_text(
+                &column,
+                &hints(),
+                &[],
+                &[("1", "read_only"), ("", "read_only")],
+            );
+        }
+    }
+
+    #[test]
+    fn null_clears_every_writable_cell_and_so_does_an_empty_text() {
+        for ty in ColumnType::ALL.into_iter().filter(|ty| !ty.is_read_only()) {
+            let column = column(ty, "null");
+            check_json(&column, &[("null", "null"), (" null\n", "null")], &[]);
+            check_text(&column, &hints(), &[("", "null")], &[]);
+        }
+    }
+
+    #[test]
+    fn words_for_nothing_clear_all_but_texts() {
+        for ty in ColumnType::ALL.into_iter().filter(|ty| !ty.is_read_only()) {
+            let column = column(ty, "null");
+            for nothing in ["N/A", "n/a", "#N/A", "-", "--", "—", "null", "  "] {
+                let wanted = match ty {
+                    ColumnType::Text | ColumnType::LongText => Ok(format!("\"{nothing}\"")),
+                    // What is no part of an address can still be one line of it.
+                    ColumnType::Address if !nothing.trim().is_empty() => continue,
+                    _ => Ok("null".to_owned()),
+                };
+                assert_eq!(
+                    shown(&column, column.parse_text(nothing, &hints())),
+                    wanted,
+                    "{ty:?} {nothing:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn keys_have_one_shape() {
+        for good in ["a", "ListPrice", "x_1", &"k".repeat(63)] {
+            assert_eq!(check_key(good), Ok(()));
+        }
+        for bad in ["", "1a", "_a", "a-b", "a__b", "é", "a b", &"k".repeat(64)] {
+            assert!(check_key(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_visible_and_short() {
+        assert_eq!(check_name("Näme & Co. 🏠"), Ok(()));
+        assert_eq!(check_name(&"n".repeat(200)), Ok(()));
+        for bad in ["", "  ", "a\nb", "a\0", &"n".repeat(201)] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    fn numbered(number: u32, key: &str, position: i32, deleted: bool) -> Column {
+        Column {
+            id: ColumnId::nth(number).unwrap(),
+            key: key.to_owned(),
+            position,
+            deleted,
+            ..column(ColumnType::Text, "null")
+        }
+    }
+
+    #[test]
+    fn a_set_finds_what_lives_by_key_and_everything_by_id() {
+        let columns = vec![
+            numbered(40, "b", 1, false),
+            numbered(2, "a", 1, false),
+            numbered(1, "c", 0, true),
+            numbered(3, "c", 2, false),
+        ];
+        let set = ColumnSet::new(columns);
+        assert_eq!(
+            set.iter()
+                .map(|column| column.key.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
+        assert_eq!(set.by_key("c").unwrap().id, ColumnId::nth(3).unwrap());
+        assert!(set.by_id(&ColumnId::nth(1).unwrap()).unwrap().deleted);
+        assert_eq!(set.by_id(&ColumnId::nth(4).unwrap()), None);
+        assert_eq!(set.next_id(), ColumnId::nth(41));
+        assert_eq!(set.len(), 3);
+    }
+
+    #[test]
+    fn required_cells_are_missed() {
+        let required = Column {
+            required: true,
+            ..numbered(1, "a", 0, false)
+        };
+        let set = ColumnSet::new(vec![required, numbered(2, "b", 1, false)]);
+        assert_eq!(
+            set.missing(&Values::new())
+                .map(|column| column.key.as_str())
+                .collect::<Vec<_>>(),
+            ["a"]
+        );
+        let values = Values::from([(ColumnId::nth(1).unwrap(), Cell::Text("x".to_owned()))]);
+        assert_eq!(set.missing(&values).count(), 0);
+    }
+
+    #[test]
+    fn choices_compare_as_people_put_them() {
+        let column = column(
+            ColumnType::SingleSelect,
+            r#"{"choices":[{"name":"Low"},{"name":"High"}]}"#,
+        );
+        let swapped = serde_json::json!({"choices": [{"name": "High"}, {"name": "Low"}]});
+        let options = Options::from_json(column.ty, &swapped, Some(&column.options)).unwrap();
+        let cells = ["\"Low\"", "\"High\""].map(|raw| parse_json(&column, raw).unwrap().unwrap());
+        assert_eq!(column.compare(&cells[0], &cells[1]), Ordering::Less);
+        assert_eq!(
+            Column { options, ..column }.compare(&cells[0], &cells[1]),
+            Ordering::Greater
+        );
     }
 }

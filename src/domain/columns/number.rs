@@ -272,3 +272,188 @@ fn decimal_mark(text: &str, decimal_comma: bool) -> Option<char> {
 fn not_a_number() -> CellError {
     CellError::new("not_a_number", "not a number")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::columns::TextHints;
+    use crate::domain::columns::testing::*;
+
+    #[test]
+    fn json_numbers_are_exact_or_refused() {
+        check_json(
+            &column(ColumnType::Number, "null"),
+            &[
+                ("0", "0"),
+                ("-0.0", "0"),
+                ("0e999", "0"),
+                ("1.50", "1.5"),
+                ("1.0", "1"),
+                ("-12.5e2", "-1250"),
+                ("1E-2", "0.01"),
+                ("0.1", "0.1"),
+                ("123456789012345", "123456789012345"),
+                ("0.000123456789012345", "0.000123456789012345"),
+                ("1e27", "1000000000000000000000000000"),
+                ("100000000000000000000", "100000000000000000000"),
+                ("1e-28", "0.0000000000000000000000000001"),
+            ],
+            &[
+                ("1234567890123456", "too_precise"),
+                ("0.1234567890123456", "too_precise"),
+                ("1000000000000001", "too_precise"),
+                ("1e-29", "too_precise"),
+                ("1e28", "too_large"),
+                ("1e999", "too_large"),
+                ("-1e99999999999999999999", "too_large"),
+                ("NaN", "not_a_number"),
+                ("-", "not_a_number"),
+                ("01", "not_a_number"),
+                ("1.", "not_a_number"),
+                (".5", "not_a_number"),
+                ("1e", "not_a_number"),
+                ("0x10", "not_a_number"),
+                (r#""1""#, "not_a_number"),
+                ("[1]", "not_a_number"),
+                ("true", "not_a_number"),
+            ],
+        );
+    }
+
+    #[test]
+    fn options_bound_numbers() {
+        check_json(
+            &column(ColumnType::Percent, r#"{"precision":1,"min":0,"max":100}"#),
+            &[("12.5", "12.5"), ("12.50", "12.5"), ("100", "100")],
+            &[
+                ("12.55", "too_precise"),
+                ("-0.1", "too_small"),
+                ("100.1", "too_large"),
+            ],
+        );
+        check_json(
+            &column(ColumnType::Rating, "null"),
+            &[("0", "0"), ("5", "5")],
+            &[
+                ("6", "too_large"),
+                ("-1", "too_small"),
+                ("2.5", "too_precise"),
+            ],
+        );
+        check_json(
+            &column(ColumnType::Rating, r#"{"max":10}"#),
+            &[("10", "10")],
+            &[("11", "too_large")],
+        );
+    }
+
+    #[test]
+    fn money_as_people_write_it() {
+        check_text(
+            &column(ColumnType::Currency, r#"{"currency":"USD"}"#),
+            &hints(),
+            &[
+                ("$1,250,000", "1250000"),
+                ("1250000", "1250000"),
+                (" $ 1,250.50 ", "1250.5"),
+                ("USD 1,200", "1200"),
+                ("1200 usd", "1200"),
+                ("1 250 000 €", "1250000"),
+                ("1\u{a0}250,5", "1250.5"),
+                ("1.250.000,00", "1250000"),
+                ("1'250'000", "1250000"),
+                ("(1,250)", "-1250"),
+                ("-$5", "-5"),
+                ("$-5", "-5"),
+                ("−5", "-5"),
+                ("+5", "5"),
+                ("$1.2M", "1200000"),
+                ("450k", "450000"),
+                (".5", "0.5"),
+                ("1,250", "1250"),
+                ("12,5", "12.5"),
+                ("1,2500", "1.25"),
+                ("0012", "12"),
+                ("N/A", "null"),
+                ("-", "null"),
+            ],
+            &[
+                ("1,25,000", "not_a_number"),
+                ("12 34", "not_a_number"),
+                ("$", "not_a_number"),
+                ("--5", "not_a_number"),
+                ("5 apples", "not_a_number"),
+                ("1.2.3", "not_a_number"),
+                ("EUR 5", "not_a_number"),
+                ("1e999", "too_large"),
+                ("1234567890123456", "too_precise"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_hint_decides_only_what_the_text_leaves_open() {
+        let column = column(ColumnType::Number, "null");
+        let comma = TextHints {
+            decimal_comma: true,
+            ..hints()
+        };
+        check_text(
+            &column,
+            &comma,
+            &[
+                ("1,250", "1.25"),
+                ("1.250", "1.25"),
+                ("1.250,5", "1250.5"),
+                ("1,250.5", "1250.5"),
+            ],
+            &[],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[("1,250", "1250"), ("1.250", "1.25")],
+            &[("$5", "not_a_number"), ("5%", "not_a_number")],
+        );
+    }
+
+    #[test]
+    fn percent_signs_are_for_percents() {
+        check_text(
+            &column(ColumnType::Percent, "null"),
+            &hints(),
+            &[("12.5%", "12.5"), ("12.5 %", "12.5"), ("3", "3")],
+            &[("$3", "not_a_number")],
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn up_to_fifteen_digits_come_back_equal(mantissa in -999_999_999_999_999_i64..=999_999_999_999_999, scale in 0_u32..=20) {
+            let sent = Decimal::from_i128_with_scale(mantissa.into(), scale);
+            let read = read(&sent.to_string()).unwrap();
+            prop_assert_eq!(read, sent);
+            prop_assert_eq!(read.scale(), sent.normalize().scale(), "normalised");
+            let mut written = String::new();
+            crate::domain::columns::json::write_number(sent, &mut written);
+            prop_assert_eq!(&written, &sent.normalize().to_string());
+        }
+
+        #[test]
+        fn sixteen_digits_and_more_are_refused(first in 1_u8..=9, middle in "[0-9]{14,30}", last in 1_u8..=9, point in 1_usize..15) {
+            let mut digits = format!("{first}{middle}{last}");
+            prop_assert_eq!(read(&digits).unwrap_err().code, "too_precise");
+            digits.insert(point, '.');
+            prop_assert_eq!(read(&digits).unwrap_err().code, "too_precise");
+        }
+
+        #[test]
+        fn a_double_of_fifteen_digits_survives(number in -1e15_f64..1e15) {
+            let sent = format!("{number:.14e}");
+            let kept = read(&sent).unwrap().to_string().parse::<f64>().unwrap();
+            prop_assert_eq!(kept, sent.parse::<f64>().unwrap());
+        }
+    }
+}

@@ -105,5 +105,8 @@ fn not_a_user(token: &Token<'_>) -> CellError {
 }
 
 fn missing() -> CellError {
-    CellError::new("missing_value", "a value is needed; is_empty asks for empty cells")
+    CellError::new(
+        "missing_value",
+        "a value is needed; is_empty asks for empty cells",
+    )
 }

@@ -1,34 +1,17 @@
-//! The options of a column, checked by its type, with the choices of selects. On the wire choices
-//! are names and colours; in Postgres they carry ids, which stay with a name for as long as it is
-//! listed and are never given to another.
+//! The options of a column: which each type has, their limits, their form on the wire and in Postgres.
 
-use std::collections::{HashMap, HashSet};
-use std::ops::Deref;
-
-use regex::{Regex, RegexBuilder};
 use rust_decimal::Decimal;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{CellError, ColumnType, MAX_TEXT, check_name, json, number};
-use crate::domain::cell::ChoiceId;
-use crate::domain::fold::folded;
+use super::choices::Choices;
+use super::pattern::Pattern;
+use super::{CellError, ColumnType, MAX_TEXT, json, number};
 use crate::error::FieldError;
 
-/// The most choices in one column.
-pub const MAX_CHOICES: usize = 1_000;
 /// The most decimals that `precision` may ask for.
 const MAX_PRECISION: u32 = 10;
 /// The most stars of a rating.
-const MAX_STARS: u32 = 10;
-/// The longest pattern, in characters.
-const MAX_PATTERN: usize = 500;
-/// What a compiled pattern may weigh, in bytes.
-const PATTERN_SIZE: usize = 256 * 1024;
-
-/// The colours that choices get when nothing is said, in turn.
-const PALETTE: [&str; 10] = [
-    "blue", "green", "yellow", "red", "purple", "orange", "teal", "pink", "brown", "gray",
-];
+const MAX_STARS: Decimal = Decimal::from_parts(10, 0, 0, false, 0);
 
 /// A column's options. Those that its type does not have are at their defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -79,9 +62,6 @@ impl Options {
         };
         let mut options = Options::default();
         for (name, value) in fields {
-            if value.is_null() {
-                continue;
-            }
             if !has_option(ty, name) {
                 let message = format!("a column of type {} has no such option", ty.as_str());
                 errors.push(error(
@@ -90,11 +70,10 @@ impl Options {
                     &message,
                 ));
             } else if name == "choices" {
-                match Choices::from_json(value, previous.map(|previous| &previous.choices)) {
-                    Ok(choices) => options.choices = choices,
-                    Err(mut wrong) => errors.append(&mut wrong),
-                }
-            } else if let Err(wrong) = options.set(ty, name, value) {
+                // Read below: they take up the previous ones even when none are sent.
+            } else if value.is_null() {
+                // As if it were not sent.
+            } else if let Err(wrong) = options.set(name, value) {
                 errors.push(error(
                     &format!("/options/{name}"),
                     wrong.code,
@@ -102,11 +81,15 @@ impl Options {
                 ));
             }
         }
-        if ty.is_select() && options.choices.is_empty() && !fields.contains_key("choices") {
-            // Not said is not "none": the choices stay.
-            options.choices = previous
-                .map(|previous| previous.choices.clone())
-                .unwrap_or_default();
+        if ty.is_select() {
+            let previous = previous.map(|previous| &previous.choices);
+            match Choices::from_json(fields.get("choices"), previous) {
+                Ok(choices) => options.choices = choices,
+                Err(mut wrong) => errors.append(&mut wrong),
+            }
+        }
+        if ty == ColumnType::Rating {
+            errors.extend(options.wrong_stars());
         }
         if options
             .min
@@ -127,7 +110,7 @@ impl Options {
     }
 
     /// Sets one option that the type has.
-    fn set(&mut self, ty: ColumnType, name: &str, value: &Value) -> Result<(), CellError> {
+    fn set(&mut self, name: &str, value: &Value) -> Result<(), CellError> {
         match name {
             "max_length" => {
                 self.max_length = Some(whole(
@@ -138,14 +121,6 @@ impl Options {
             }
             "pattern" => self.pattern = Some(Pattern::new(text(value)?)?),
             "precision" => self.precision = Some(whole(value, 0, MAX_PRECISION)?),
-            "min" | "max" if ty == ColumnType::Rating => {
-                let stars = Some(Decimal::from(whole(value, 0, MAX_STARS)?));
-                if name == "min" {
-                    self.min = stars
-                } else {
-                    self.max = stars
-                }
-            }
             "min" => self.min = Some(decimal(value)?),
             "max" => self.max = Some(decimal(value)?),
             "currency" => self.currency = Some(currency(text(value)?)?),
@@ -161,15 +136,24 @@ impl Options {
         Ok(())
     }
 
+    /// A rating's bounds that are no stars.
+    fn wrong_stars(&self) -> impl Iterator<Item = FieldError> {
+        let bounds = [("/options/min", self.min), ("/options/max", self.max)];
+        bounds
+            .into_iter()
+            .filter(|(_, bound)| {
+                bound.is_some_and(|stars| {
+                    !stars.is_integer() || stars.is_sign_negative() || stars > MAX_STARS
+                })
+            })
+            .map(|(path, _)| error(path, "bad_option", "a whole number from 0 to 10"))
+    }
+
     /// The options for the wire: an object of those that are set; choices without ids.
-    pub fn to_json(&self, ty: ColumnType) -> Value {
+    pub fn to_json(&self) -> Value {
         let mut fields = self.plain();
-        if ty.is_select() {
-            let choices = self
-                .choices
-                .iter()
-                .map(|choice| json!({"name": choice.name, "color": choice.color}));
-            fields.insert("choices".to_owned(), choices.collect());
+        if self.choices.next() > 0 {
+            fields.insert("choices".to_owned(), self.choices.to_json());
         }
         Value::Object(fields)
     }
@@ -177,30 +161,26 @@ impl Options {
     /// The options for Postgres: choices with their ids and the counter of these.
     pub fn to_stored(&self) -> Value {
         let mut fields = self.plain();
-        if self.choices.next > 0 {
-            let choices = self
-                .choices
-                .iter()
-                .map(|c| json!({"id": c.id, "name": c.name, "color": c.color}));
-            fields.insert("choices".to_owned(), choices.collect());
-            fields.insert("next_choice".to_owned(), json!(self.choices.next));
+        if self.choices.next() > 0 {
+            fields.insert("choices".to_owned(), self.choices.to_stored());
+            fields.insert("next_choice".to_owned(), self.choices.next().into());
         }
         Value::Object(fields)
     }
 
-    /// Reads what [`to_stored`](Self::to_stored) made. What this version no longer accepts (it was
-    /// checked on its way in) is left out.
-    pub fn from_stored(ty: ColumnType, stored: &Value) -> Options {
+    /// Reads what [`to_stored`](Self::to_stored) made. It was checked on its way in; what this
+    /// version can't read is left out.
+    pub fn from_stored(stored: &Value) -> Options {
         let mut options = Options::default();
         for (name, value) in stored.as_object().into_iter().flatten() {
             if name == "choices" {
-                let next = stored
-                    .get("next_choice")
-                    .and_then(Value::as_u64)
-                    .and_then(|n| u32::try_from(n).ok());
-                options.choices = Choices::from_stored(value, next.unwrap_or_default());
+                let next = stored.get("next_choice").and_then(Value::as_u64);
+                let next = next
+                    .and_then(|next| u32::try_from(next).ok())
+                    .unwrap_or_default();
+                options.choices = Choices::from_stored(value, next);
             } else {
-                let _ = options.set(ty, name, value);
+                let _ = options.set(name, value);
             }
         }
         options
@@ -268,7 +248,7 @@ fn whole(value: &Value, least: u32, most: u32) -> Result<u32, CellError> {
         })
 }
 
-fn text(value: &Value) -> Result<&str, CellError> {
+pub(super) fn text(value: &Value) -> Result<&str, CellError> {
     value
         .as_str()
         .ok_or_else(|| CellError::new("not_text", "a text"))
@@ -321,7 +301,7 @@ fn time_zone(name: &str) -> Result<String, CellError> {
     }
 }
 
-fn error(path: &str, code: &'static str, message: &str) -> FieldError {
+pub(super) fn error(path: &str, code: &'static str, message: &str) -> FieldError {
     FieldError {
         path: path.to_owned(),
         code: code.into(),
@@ -330,328 +310,242 @@ fn error(path: &str, code: &'static str, message: &str) -> FieldError {
 }
 
 /// A name as a part of a JSON pointer (RFC 6901).
-fn pointer(name: &str) -> String {
+pub(super) fn pointer(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// What a whole text must match. Compiled once; matching takes time linear in the text.
-#[derive(Clone, Debug)]
-pub struct Pattern {
-    source: String,
-    regex: Regex,
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-impl Pattern {
-    /// Compiles a pattern in the syntax of the `regex` crate: no look-around, no back-references.
-    pub fn new(source: &str) -> Result<Pattern, CellError> {
-        let refused = |_| {
-            CellError::new(
-                "bad_pattern",
-                "not a pattern that can be matched in linear time",
-            )
-        };
-        if source.chars().count() > MAX_PATTERN {
-            return Err(CellError::new(
-                "too_long",
-                format!("a pattern has at most {MAX_PATTERN} characters"),
-            ));
-        }
-        let build = |text: &str| {
-            RegexBuilder::new(text)
-                .size_limit(PATTERN_SIZE)
-                .dfa_size_limit(PATTERN_SIZE)
-                .nest_limit(50)
-                .build()
-        };
-        // Alone first: what is no pattern must not become one by the brackets around it.
-        build(source).map_err(refused)?;
-        let regex = build(&format!("\\A(?:{source})\\z")).map_err(refused)?;
-        Ok(Pattern {
-            source: source.to_owned(),
-            regex,
+    use super::*;
+
+    fn options(ty: ColumnType, sent: Value) -> Result<Options, Vec<(String, String)>> {
+        Options::from_json(ty, &sent, None).map_err(|errors| {
+            errors
+                .into_iter()
+                .map(|error| (error.path, error.code.into_owned()))
+                .collect()
         })
     }
 
-    /// The pattern as it was written.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// Whether the whole of `text` matches.
-    pub fn matches(&self, text: &str) -> bool {
-        self.regex.is_match(text)
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
-    }
-}
-
-/// One choice of a select.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    pub id: ChoiceId,
-    /// Unique in its column, whatever the case.
-    pub name: String,
-    /// A word like `blue`, or `#rrggbb`.
-    pub color: String,
-}
-
-/// The choices of a column in the order in which people put them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Choices {
-    list: Vec<Choice>,
-    /// The number of the next id: ids are never used twice.
-    next: u32,
-    by_name: HashMap<String, usize>,
-    by_folded: HashMap<String, usize>,
-    by_id: Vec<(ChoiceId, usize)>,
-}
-
-impl Choices {
-    /// Choices with ids of their own; `next` is the number of the next id and at least one more than
-    /// the greatest.
-    pub fn new(list: Vec<Choice>, next: u32) -> Choices {
-        let places = || list.iter().enumerate();
-        let mut by_id: Vec<_> = places().map(|(at, choice)| (choice.id, at)).collect();
-        by_id.sort_unstable();
-        let least = by_id.last().map_or(0, |(id, _)| id.number() + 1);
-        Choices {
-            next: next.max(least),
-            by_name: places()
-                .map(|(at, choice)| (choice.name.clone(), at))
-                .collect(),
-            by_folded: places()
-                .map(|(at, choice)| (folded(&choice.name).into_owned(), at))
-                .collect(),
-            by_id,
-            list,
+    #[test]
+    fn options_go_to_the_wire_and_to_postgres_and_back() {
+        for (ty, sent) in [
+            (
+                ColumnType::Text,
+                json!({"max_length": 20, "pattern": "[A-Z]+"}),
+            ),
+            (
+                ColumnType::Number,
+                json!({"precision": 2, "min": -0.5, "max": 100000}),
+            ),
+            (
+                ColumnType::Currency,
+                json!({"currency": "USD", "precision": 2}),
+            ),
+            (ColumnType::Percent, json!({"min": 0, "max": 100})),
+            (ColumnType::Rating, json!({"max": 10})),
+            (
+                ColumnType::DateTime,
+                json!({"time_zone": "America/Argentina/Buenos_Aires"}),
+            ),
+            (ColumnType::CreatedAt, json!({"time_zone": "UTC"})),
+            (
+                ColumnType::SingleSelect,
+                json!({"choices": [{"name": "A", "color": "red"}, {"name": "B", "color": "#00ff00"}]}),
+            ),
+            (ColumnType::MultiSelect, json!({"choices": []})),
+            (ColumnType::Phone, json!({"region": "US"})),
+            (ColumnType::User, json!({"multiple": true})),
+            (ColumnType::Date, json!({})),
+        ] {
+            let read = options(ty, sent.clone()).unwrap();
+            assert_eq!(read.to_json(), sent);
+            let back = Options::from_stored(&read.to_stored());
+            assert_eq!(back, read);
+            assert_eq!(
+                Options::from_json(ty, &read.to_json(), Some(&back)).unwrap(),
+                read
+            );
         }
     }
 
-    /// The choice of exactly that name.
-    pub fn by_name(&self, name: &str) -> Option<&Choice> {
-        self.list.get(*self.by_name.get(name)?)
+    #[test]
+    fn null_options_are_as_if_not_sent() {
+        assert_eq!(
+            options(ColumnType::Text, Value::Null),
+            Ok(Options::default())
+        );
+        assert_eq!(
+            options(ColumnType::Text, json!({"pattern": null})),
+            Ok(Options::default())
+        );
+        let select = options(
+            ColumnType::SingleSelect,
+            json!({"choices": [{"name": "A"}]}),
+        )
+        .unwrap();
+        for sent in [json!(null), json!({}), json!({"choices": null})] {
+            assert_eq!(
+                Options::from_json(ColumnType::SingleSelect, &sent, Some(&select)).unwrap(),
+                select
+            );
+        }
     }
 
-    /// The choice of that name in any case.
-    pub fn by_name_loosely(&self, name: &str) -> Option<&Choice> {
-        self.by_name(name)
-            .or_else(|| self.list.get(*self.by_folded.get(folded(name).as_ref())?))
-    }
-
-    pub fn by_id(&self, id: ChoiceId) -> Option<&Choice> {
-        self.list.get(self.position(id)?)
-    }
-
-    /// Where in the order a choice stands.
-    pub fn position(&self, id: ChoiceId) -> Option<usize> {
-        let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some(self.by_id.get(at)?.1)
-    }
-
-    fn from_json(sent: &Value, previous: Option<&Choices>) -> Result<Choices, Vec<FieldError>> {
-        let at = |at: usize, field: &str| format!("/options/choices/{at}{field}");
-        let Some(members) = sent.as_array() else {
-            return Err(vec![error(
+    #[test]
+    fn what_a_type_does_not_have_or_take_is_refused_by_path() {
+        for (ty, sent, path, code) in [
+            (ColumnType::Text, json!([]), "/options", "not_an_object"),
+            (
+                ColumnType::Text,
+                json!({"choices": []}),
                 "/options/choices",
-                "not_an_array",
-                "choices are an array of {\"name\",\"color\"}",
-            )]);
-        };
-        if members.len() > MAX_CHOICES {
-            return Err(vec![error(
-                "/options/choices",
-                "too_many",
-                "at most 1000 choices in a column",
-            )]);
-        }
-        let mut errors = Vec::new();
-        let mut drafts = Vec::new();
-        for (index, member) in members.iter().enumerate() {
-            match Draft::read(member) {
-                Ok(draft) => drafts.push(draft),
-                Err((field, wrong)) => {
-                    errors.push(error(&at(index, &field), wrong.code, &wrong.message))
-                }
-            }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        let mut names = HashSet::new();
-        let mut taken = HashSet::new();
-        for (index, draft) in drafts.iter_mut().enumerate() {
-            if !names.insert(folded(draft.name).into_owned()) {
-                errors.push(error(
-                    &at(index, "/name"),
-                    "duplicate",
-                    "two choices of one name",
-                ));
-            }
-            if let Some(was) = draft.was {
-                draft.id = previous
-                    .and_then(|previous| previous.by_name(was))
-                    .map(|choice| choice.id);
-                if draft.id.is_none_or(|id| !taken.insert(id)) {
-                    errors.push(error(
-                        &at(index, "/was"),
-                        "not_a_choice",
-                        "no choice of that name is left to be renamed",
-                    ));
-                }
-            }
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        let mut next = previous.map_or(1, |previous| previous.next.max(1));
-        let mut list = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            // A name in another case is the same choice.
-            let kept = previous.and_then(|previous| match draft.id {
-                Some(id) => previous.by_id(id),
-                None => previous
-                    .by_name_loosely(draft.name)
-                    .filter(|choice| taken.insert(choice.id)),
-            });
-            let id = match kept {
-                Some(choice) => choice.id,
-                None => {
-                    let Some(id) = ChoiceId::nth(next) else {
-                        return Err(vec![error(
-                            "/options/choices",
-                            "too_many",
-                            "this column has used up its choices",
-                        )]);
-                    };
-                    next += 1;
-                    id
-                }
-            };
-            let color = draft
-                .color
-                .map(str::to_owned)
-                .or_else(|| kept.map(|choice| choice.color.clone()));
-            list.push(Choice {
-                id,
-                name: draft.name.to_owned(),
-                color: color.unwrap_or_else(|| color_of(id)),
-            });
-        }
-        Ok(Choices::new(list, next))
-    }
-
-    fn from_stored(stored: &Value, next: u32) -> Choices {
-        let field = |choice: &Value, name: &str| Some(choice.get(name)?.as_str()?.to_owned());
-        let list = stored
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|choice| {
-                let id = ChoiceId::parse(choice.get("id")?.as_str()?)?;
-                let color = field(choice, "color").unwrap_or_else(|| color_of(id));
-                Some(Choice {
-                    id,
-                    name: field(choice, "name")?,
-                    color,
-                })
-            });
-        Choices::new(list.collect(), next)
-    }
-}
-
-impl Deref for Choices {
-    type Target = [Choice];
-
-    fn deref(&self) -> &[Choice] {
-        &self.list
-    }
-}
-
-fn color_of(id: ChoiceId) -> String {
-    let turn = usize::try_from(id.number().saturating_sub(1)).unwrap_or_default() % PALETTE.len();
-    PALETTE.get(turn).copied().unwrap_or("gray").to_owned()
-}
-
-/// A choice as it is sent.
-struct Draft<'a> {
-    name: &'a str,
-    color: Option<&'a str>,
-    was: Option<&'a str>,
-    id: Option<ChoiceId>,
-}
-
-impl<'a> Draft<'a> {
-    /// Reads a choice; an error names the field as a part of a path.
-    fn read(sent: &'a Value) -> Result<Draft<'a>, (String, CellError)> {
-        let in_field = |name: &str| {
-            let field = format!("/{}", pointer(name));
-            move |wrong| (field, wrong)
-        };
-        let Some(fields) = sent.as_object() else {
-            return Err((
-                String::new(),
-                CellError::new("not_an_object", "a choice is an object with a name"),
-            ));
-        };
-        let (mut name, mut color, mut was) = (None, None, None);
-        for (field, value) in fields {
-            match field.as_str() {
-                "name" => name = Some(choice_name(value).map_err(in_field(field))?),
-                "color" if value.is_null() => {}
-                "color" => color = Some(choice_color(value).map_err(in_field(field))?),
-                "was" if value.is_null() => {}
-                "was" => was = Some(text(value).map_err(in_field(field))?),
-                _ => {
-                    return Err(in_field(field)(CellError::new(
-                        "unknown_option",
-                        "a choice has a name and a color",
-                    )));
-                }
-            }
-        }
-        match name {
-            Some(name) => Ok(Draft {
-                name,
-                color,
-                was,
-                id: None,
-            }),
-            None => Err((
-                "/name".to_owned(),
-                CellError::new("required", "a choice needs a name"),
-            )),
+                "unknown_option",
+            ),
+            (
+                ColumnType::Text,
+                json!({"precision": null}),
+                "/options/precision",
+                "unknown_option",
+            ),
+            (
+                ColumnType::Text,
+                json!({"a/b~": 1}),
+                "/options/a~1b~0",
+                "unknown_option",
+            ),
+            (
+                ColumnType::Number,
+                json!({"unique": true}),
+                "/options/unique",
+                "unknown_option",
+            ),
+            (
+                ColumnType::Number,
+                json!({"currency": "USD"}),
+                "/options/currency",
+                "unknown_option",
+            ),
+            (
+                ColumnType::Text,
+                json!({"max_length": 0}),
+                "/options/max_length",
+                "bad_option",
+            ),
+            (
+                ColumnType::Text,
+                json!({"max_length": 100_001}),
+                "/options/max_length",
+                "bad_option",
+            ),
+            (
+                ColumnType::Text,
+                json!({"pattern": "("}),
+                "/options/pattern",
+                "bad_pattern",
+            ),
+            (
+                ColumnType::Text,
+                json!({"pattern": 1}),
+                "/options/pattern",
+                "not_text",
+            ),
+            (
+                ColumnType::Number,
+                json!({"precision": 11}),
+                "/options/precision",
+                "bad_option",
+            ),
+            (
+                ColumnType::Number,
+                json!({"min": "1"}),
+                "/options/min",
+                "not_a_number",
+            ),
+            (
+                ColumnType::Number,
+                json!({"min": 0.12345678901234567}),
+                "/options/min",
+                "too_precise",
+            ),
+            (
+                ColumnType::Number,
+                json!({"min": 2, "max": 1}),
+                "/options/min",
+                "too_large",
+            ),
+            (
+                ColumnType::Rating,
+                json!({"max": 11}),
+                "/options/max",
+                "bad_option",
+            ),
+            (
+                ColumnType::Rating,
+                json!({"max": 2.5}),
+                "/options/max",
+                "bad_option",
+            ),
+            (
+                ColumnType::Currency,
+                json!({"currency": "usd"}),
+                "/options/currency",
+                "bad_option",
+            ),
+            (
+                ColumnType::Currency,
+                json!({"currency": "ABC"}),
+                "/options/currency",
+                "bad_option",
+            ),
+            (
+                ColumnType::DateTime,
+                json!({"time_zone": "Mars"}),
+                "/options/time_zone",
+                "bad_option",
+            ),
+            (
+                ColumnType::DateTime,
+                json!({"time_zone": "a/../b"}),
+                "/options/time_zone",
+                "bad_option",
+            ),
+            (
+                ColumnType::Phone,
+                json!({"region": "usa"}),
+                "/options/region",
+                "bad_option",
+            ),
+            (
+                ColumnType::User,
+                json!({"multiple": 1}),
+                "/options/multiple",
+                "not_a_bool",
+            ),
+            (
+                ColumnType::SingleSelect,
+                json!({"choices": [{}]}),
+                "/options/choices/0/name",
+                "required",
+            ),
+        ] {
+            assert_eq!(
+                options(ty, sent.clone()),
+                Err(vec![(path.to_owned(), code.to_owned())]),
+                "{sent}"
+            );
         }
     }
-}
 
-fn choice_name(value: &Value) -> Result<&str, CellError> {
-    let name = text(value)?;
-    check_name(name)?;
-    if name.trim() != name {
-        return Err(CellError::new(
-            "bad_name",
-            "a choice's name neither begins nor ends with a blank",
-        ));
-    }
-    Ok(name)
-}
-
-fn choice_color(value: &Value) -> Result<&str, CellError> {
-    let color = text(value)?;
-    let word = (1..=20).contains(&color.len()) && color.bytes().all(|b| b.is_ascii_lowercase());
-    let hex = color
-        .strip_prefix('#')
-        .is_some_and(|hex| hex.len() == 6 && hex.bytes().all(|b| b.is_ascii_hexdigit()));
-    if word || hex {
-        Ok(color)
-    } else {
-        Err(CellError::new(
-            "bad_option",
-            "a colour is a word like blue, or #rrggbb",
-        ))
+    #[test]
+    fn every_wrong_option_is_named() {
+        let wrong = options(
+            ColumnType::Text,
+            json!({"max_length": 0, "pattern": "(", "x": 1}),
+        )
+        .unwrap_err();
+        assert_eq!(wrong.len(), 3);
     }
 }

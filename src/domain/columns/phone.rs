@@ -104,3 +104,60 @@ fn worldwide(region: Option<country::Id>, digits: &str) -> Option<String> {
 fn not_a_phone() -> CellError {
     CellError::new("not_a_phone", "not a phone number")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::columns::ColumnType;
+    use crate::domain::columns::testing::*;
+
+    #[test]
+    fn american_numbers_become_e164() {
+        let column = column(ColumnType::Phone, r#"{"region":"US"}"#);
+        let kept = r#""+14155550132""#;
+        check_json(
+            &column,
+            &[
+                (r#""(415) 555-0132""#, kept),
+                (r#""415.555.0132""#, kept),
+                (r#""+1 415 555 0132""#, kept),
+                (r#""1-415-555-0132""#, kept),
+                (r#""tel:+1-415-555-0132""#, kept),
+                (r#""+44 20 7946 0018""#, r#""+442079460018""#),
+                (r#""""#, "null"),
+            ],
+            &[
+                ("4155550132", "not_a_phone"),
+                (r#""555-0132""#, "not_a_phone"),
+                (r#""(015) 555-0132""#, "not_a_phone"),
+                (r#""(415) 155-0132""#, "not_a_phone"),
+                (r#""911 555 0132""#, "not_a_phone"),
+                (r#""415 555 0132 x204""#, "not_a_phone"),
+                (r#""call me""#, "not_a_phone"),
+                (r#""+""#, "not_a_phone"),
+                (r#""+999 123 456 789""#, "not_a_phone"),
+                (r#""+44 1""#, "not_a_phone"),
+                (r#""123456789012345678901234567890""#, "not_a_phone"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[("(415) 555-0132", kept), ("n/a", "null"), ("-", "null")],
+            &[("none yet", "not_a_phone")],
+        );
+    }
+
+    #[test]
+    fn national_numbers_need_their_region() {
+        check_json(
+            &column(ColumnType::Phone, r#"{"region":"GB"}"#),
+            &[(r#""020 7946 0018""#, r#""+442079460018""#)],
+            &[(r#""(415) 555-0132""#, "not_a_phone")],
+        );
+        check_json(
+            &column(ColumnType::Phone, "null"),
+            &[(r#""+390236618300""#, r#""+390236618300""#)],
+            &[(r#""020 7946 0018""#, "not_a_phone")],
+        );
+    }
+}

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::json::Token;
 use super::text::check_length;
@@ -32,9 +33,12 @@ struct Sent<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Point {
-    lat: f64,
-    lon: f64,
+struct Point<'a> {
+    // Kept as written: serde_json reads a double to its last digit but one.
+    #[serde(borrow)]
+    lat: &'a RawValue,
+    #[serde(borrow)]
+    lon: &'a RawValue,
 }
 
 pub(super) fn address_from_json(token: Token<'_>) -> Parsed {
@@ -146,8 +150,8 @@ pub(super) fn location_from_json(token: Token<'_>) -> Parsed {
 
 /// Reads the object of a location.
 pub(super) fn read_location(raw: &str) -> Option<Location> {
-    let point: Point = serde_json::from_str(raw).ok()?;
-    Location::new(point.lat, point.lon)
+    let point: Point<'_> = serde_json::from_str(raw).ok()?;
+    Location::new(point.lat.get().parse().ok()?, point.lon.get().parse().ok()?)
 }
 
 /// Reads `38.63, -121.43`: latitude first, in degrees; brackets around are left out.
@@ -183,4 +187,95 @@ fn not_a_location() -> CellError {
         "not_a_location",
         "not a place: lat is -90 to 90 and lon -180 to 180 degrees",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::columns::ColumnType;
+    use crate::domain::columns::testing::*;
+
+    #[test]
+    fn addresses() {
+        let column = column(ColumnType::Address, "null");
+        let long = format!(r#"{{"city":"{}"}}"#, "x".repeat(501));
+        check_json(
+            &column,
+            &[
+                (
+                    r#"{"city":" Sacramento ","line1":"1 Main St","line2":null}"#,
+                    r#"{"line1":"1 Main St","city":"Sacramento"}"#,
+                ),
+                (r#"{"city":"","country":null}"#, "null"),
+                ("{}", "null"),
+            ],
+            &[
+                (r#""1 Main St""#, "not_an_address"),
+                (r#"{"street":"1 Main St"}"#, "not_an_address"),
+                (r#"{"city":1}"#, "not_an_address"),
+                (r#"{"city":"a","city":"b"}"#, "not_an_address"),
+                (r#"{"city":"\ud800"}"#, "bad_text"),
+                (r#"{"city":"a\nb"}"#, "bad_text"),
+                (&long, "too_long"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[
+                (
+                    "3526 High St, Sacramento, CA 95838",
+                    r#"{"line1":"3526 High St","city":"Sacramento","region":"CA","postal_code":"95838"}"#,
+                ),
+                (
+                    "1 Main St, Apt 2\nOakland, CA 94601-1234",
+                    r#"{"line1":"1 Main St","line2":"Apt 2","city":"Oakland","region":"CA","postal_code":"94601-1234"}"#,
+                ),
+                (
+                    "somewhere, over the rainbow",
+                    r#"{"line1":"somewhere, over the rainbow"}"#,
+                ),
+                (r#"{"city":"Rome"}"#, r#"{"city":"Rome"}"#),
+            ],
+            &[("a\u{1}b", "bad_text")],
+        );
+    }
+
+    #[test]
+    fn locations() {
+        let column = column(ColumnType::Location, "null");
+        check_json(
+            &column,
+            &[
+                (
+                    r#"{"lat":38.631913,"lon":-121.434879}"#,
+                    r#"{"lat":38.631913,"lon":-121.434879}"#,
+                ),
+                (r#"{"lon":180,"lat":-90.0}"#, r#"{"lat":-90,"lon":180}"#),
+                (r#"{"lat":-0.0,"lon":1e-7}"#, r#"{"lat":0,"lon":0.0000001}"#),
+            ],
+            &[
+                (r#"{"lat":90.1,"lon":0}"#, "not_a_location"),
+                (r#"{"lat":0,"lon":-180.1}"#, "not_a_location"),
+                (r#"{"lat":1}"#, "not_a_location"),
+                (r#"{"lat":1,"lon":2,"alt":3}"#, "not_a_location"),
+                (r#"{"lat":"1","lon":2}"#, "not_a_location"),
+                (r#"{"lat":1e999,"lon":2}"#, "not_a_location"),
+                ("[1,2]", "not_a_location"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[
+                ("38.63, -121.43", r#"{"lat":38.63,"lon":-121.43}"#),
+                ("(1;2)", r#"{"lat":1,"lon":2}"#),
+                ("1 2", r#"{"lat":1,"lon":2}"#),
+            ],
+            &[
+                ("38.63", "not_a_location"),
+                ("91,0", "not_a_location"),
+                ("nan,inf", "not_a_location"),
+            ],
+        );
+    }
 }

@@ -88,3 +88,74 @@ fn not_a_choice(name: &str) -> CellError {
         format!("\"{short}\" is not one of the column's choices"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::columns::ColumnType;
+    use crate::domain::columns::testing::*;
+
+    const CHOICES: &str = r#"{"choices":[{"name":"Active"},{"name":"N/A"},{"name":"Wood, Painted"},{"name":"Say \"hi\""}]}"#;
+
+    #[test]
+    fn one_choice() {
+        let column = column(ColumnType::SingleSelect, CHOICES);
+        check_json(
+            &column,
+            &[
+                (r#""Active""#, r#""Active""#),
+                (r#""Say \"hi\"""#, r#""Say \"hi\"""#),
+                (r#""""#, "null"),
+            ],
+            &[
+                (r#""active""#, "not_a_choice"),
+                (r#"["Active"]"#, "not_a_choice"),
+                ("1", "not_a_choice"),
+                (r#""\ud800""#, "bad_text"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[
+                (" ACTIVE ", r#""Active""#),
+                ("n/a", r#""N/A""#),
+                ("--", "null"),
+            ],
+            &[("Sold", "not_a_choice")],
+        );
+    }
+
+    #[test]
+    fn several_choices() {
+        let column = column(ColumnType::MultiSelect, CHOICES);
+        check_json(
+            &column,
+            &[
+                (r#"["N/A","Active"]"#, r#"["N/A","Active"]"#),
+                (r#"["Active","Active"]"#, r#"["Active"]"#),
+                (r#"["Say \u0022hi\u0022"]"#, r#"["Say \"hi\""]"#),
+                ("[]", "null"),
+                (" [ ] ", "null"),
+            ],
+            &[
+                (r#"["Active","Sold"]"#, "not_a_choice"),
+                (r#"["Active",1]"#, "not_a_choice"),
+                (r#"[["Active"]]"#, "not_a_choice"),
+                (r#"["\ud800"]"#, "bad_text"),
+                (r#""Active""#, "not_a_choice"),
+                ("{}", "not_a_choice"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[
+                ("active, n/a", r#"["Active","N/A"]"#),
+                ("Wood, Painted", r#"["Wood, Painted"]"#),
+                ("Wood, Painted; Active", r#"["Wood, Painted","Active"]"#),
+                ("Active|N/A|", r#"["Active","N/A"]"#),
+            ],
+            &[("Active, Sold", "not_a_choice")],
+        );
+    }
+}

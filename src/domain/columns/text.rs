@@ -56,3 +56,71 @@ pub(super) fn check_length(text: &str, limit: usize) -> Result<(), CellError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::columns::ColumnType;
+    use crate::domain::columns::testing::*;
+
+    #[test]
+    fn any_unicode_text_is_kept_as_it_stands() {
+        let long = format!("\"{}\"", "é".repeat(100_000));
+        let too_long = format!("\"{}\"", "é".repeat(100_001));
+        check_json(
+            &column(ColumnType::LongText, "null"),
+            &[
+                (r#"" two\n lines ""#, r#"" two\n lines ""#),
+                (r#""\u0041\ud83c\udfe0\/""#, "\"A🏠/\""),
+                (r#""""#, "null"),
+                (&long, &long),
+            ],
+            &[
+                ("1", "not_text"),
+                ("true", "not_text"),
+                ("[]", "not_text"),
+                ("{}", "not_text"),
+                (r#""a\u0000b""#, "bad_text"),
+                (r#""\ud800""#, "bad_text"),
+                (r#""\udc00\ud800""#, "bad_text"),
+                (&too_long, "too_long"),
+                (&format!("{}{}", "[".repeat(40), "]".repeat(40)), "too_deep"),
+                ("\"broken", "bad_text"),
+                ("", "not_text"),
+                ("nonsense", "not_text"),
+            ],
+        );
+    }
+
+    #[test]
+    fn length_counts_characters_and_a_pattern_the_whole_text() {
+        let column = column(
+            ColumnType::Text,
+            r#"{"max_length":3,"pattern":"[a-zé]+|X"}"#,
+        );
+        check_json(
+            &column,
+            &[(r#""éab""#, r#""éab""#), (r#""X""#, r#""X""#)],
+            &[
+                (r#""abcd""#, "too_long"),
+                (r#""aX""#, "wrong_pattern"),
+                (r#""a\n""#, "wrong_pattern"),
+            ],
+        );
+        check_text(
+            &column,
+            &hints(),
+            &[("abc", "\"abc\"")],
+            &[(" a", "wrong_pattern"), ("a\0", "bad_text")],
+        );
+    }
+
+    #[test]
+    fn text_from_a_file_is_not_trimmed() {
+        check_text(
+            &column(ColumnType::Text, "null"),
+            &hints(),
+            &[(" N/A ", "\" N/A \""), (" ", "\" \"")],
+            &[],
+        );
+    }
+}

@@ -77,3 +77,85 @@ fn finished(users: Vec<UserId>, known: bool, multiple: bool) -> Parsed {
 fn not_a_member() -> CellError {
     CellError::new("not_a_member", "not the id of a member of this workspace")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::MAX_USERS;
+    use crate::domain::columns::ColumnType;
+    use crate::domain::columns::testing::*;
+
+    #[test]
+    fn one_member_or_several() {
+        let (ann, ben) = (format!("\"{MEMBER}\""), format!("\"{OTHER_MEMBER}\""));
+        let both = format!("[{ann},{ben}]");
+        let (ann_alone, stranger) = (
+            format!("[{ann}]"),
+            r#""0192f000-0000-7000-8000-000000000003""#,
+        );
+        let one = column(ColumnType::User, "null");
+        check_json(
+            &one,
+            &[
+                (&ann, &ann),
+                (&ann_alone, &ann),
+                ("[]", "null"),
+                (r#""""#, "null"),
+            ],
+            &[
+                (&both, "too_many"),
+                (stranger, "not_a_member"),
+                (r#""ann""#, "not_a_member"),
+                ("1", "not_a_member"),
+                ("[1]", "not_a_member"),
+            ],
+        );
+        let several = column(ColumnType::User, r#"{"multiple":true}"#);
+        check_json(
+            &several,
+            &[
+                (&both, &both),
+                (&ann, &ann_alone),
+                (&format!("[{ann},{ann}]"), &ann_alone),
+            ],
+            &[
+                (&format!("[{ann},{stranger}]"), "not_a_member"),
+                (r#"["\ud800"]"#, "bad_text"),
+            ],
+        );
+        check_text(
+            &several,
+            &hints(),
+            &[
+                ("ann@example.com; ben@example.com", &both),
+                (MEMBER, &ann_alone),
+            ],
+            &[("zoe@example.com", "not_a_member")],
+        );
+        check_text(
+            &one,
+            &hints(),
+            &[("ann@example.com", &ann)],
+            &[("ann@example.com,ben@example.com", "too_many")],
+        );
+    }
+
+    #[test]
+    fn a_cell_names_so_many_users_at_most() {
+        let column = column(ColumnType::User, r#"{"multiple":true}"#);
+        let ids = |count: usize| {
+            let ids: Vec<String> = (0..count)
+                .map(|n| format!("\"0192f000-0000-7000-8000-{n:012}\""))
+                .collect();
+            format!("[{}]", ids.join(","))
+        };
+        let everyone = super::ParseContext { members: &|_| true };
+        assert!(column.parse_json(&ids(MAX_USERS), &everyone).is_ok());
+        assert_eq!(
+            column
+                .parse_json(&ids(MAX_USERS + 1), &everyone)
+                .unwrap_err()
+                .code,
+            "too_many"
+        );
+    }
+}

@@ -1,0 +1,55 @@
+/** The live connection of the workspace on the screen, as React sees it. */
+import { notifications } from "@mantine/notifications";
+import { type QueryClient, useQueryClient } from "@tanstack/react-query";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { sentenceOf } from "../../api/problem";
+import type { List, Role } from "../../api/types";
+import type { StopReason } from "../../sync/reconnect";
+import { WorkspaceConnection } from "../../sync/socket";
+
+interface Live {
+  connection: WorkspaceConnection | null;
+  /** Why the connection is over for good. */
+  stopped: { reason: StopReason; lost: number } | null;
+}
+
+/** Connects while the caller is on the screen. `role` is the one known before the socket says more. */
+export function useConnection(workspace: string, role: Role | null): Live {
+  const queries = useQueryClient();
+  const [connection, setConnection] = useState<WorkspaceConnection | null>(null);
+  const [stopped, setStopped] = useState<Live["stopped"]>(null);
+
+  useEffect(() => {
+    const made = new WorkspaceConnection(workspace, role, {
+      rejected: (operation, problem) => {
+        const lists = queries.getQueryData<List[]>(["lists", workspace]);
+        const columns = lists?.find((list) => list.id === operation.list)?.columns;
+        notifications.show({
+          color: "red",
+          title: "Not saved",
+          message: sentenceOf(problem, columns),
+          autoClose: 8000,
+        });
+      },
+      metadata: (event) => readAgain(queries, workspace, event),
+      stopped: (reason, lost) => setStopped({ reason, lost }),
+    });
+    setConnection(made);
+    return made.start();
+  }, [workspace, role, queries]);
+
+  return { connection, stopped };
+}
+
+/** Draws the caller again after every change of the connection or of anything that it holds. */
+export function useRevision(connection: WorkspaceConnection): number {
+  return useSyncExternalStore(connection.subscribe, connection.getRevision);
+}
+
+function readAgain(queries: QueryClient, workspace: string, event: string): void {
+  const subject = event.split(".")[0];
+  if (subject === "list" || subject === "column")
+    void queries.invalidateQueries({ queryKey: ["lists", workspace] });
+  if (subject === "member") void queries.invalidateQueries({ queryKey: ["members", workspace] });
+  if (subject === "workspace" || subject === "member") void queries.invalidateQueries({ queryKey: ["me"] });
+}

@@ -1,0 +1,254 @@
+//! One batch of an import in the lane: rows, one event that holds them packed, and the job's
+//! checkpoint, in one transaction. A kill at any instant loses and doubles nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde_json::json;
+
+use super::broadcast::{EncodedEvent, EventBatch};
+use super::command::{Answer, Command, Job, Outcome, Reply, Request};
+use super::core::Core;
+use super::group::{self, Done, Failure, NewEvent, authorize};
+use crate::actors::import::batch::{Encoded, ImportBatch};
+use crate::domain::cell::{Cell, ColumnId, Values};
+use crate::domain::columns::ColumnType;
+use crate::domain::edit::list_of;
+use crate::domain::event::ITEMS_IMPORTED;
+use crate::domain::log::mark;
+use crate::domain::roles::Action;
+use crate::domain::schema::List;
+use crate::error::AppError;
+use crate::ids::{ItemId, UserId};
+use crate::store::commit::{GroupWrite, HeadMove, ItemRow, PayloadRow, Written, write_group};
+use crate::store::{self, Db, Purpose, Tx};
+
+/// Runs one batch alone.
+pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
+    let mut done = Done::default();
+    let result = match commit(db, core, &job.request).await {
+        Ok((seq, batch)) => {
+            done.batches.extend(batch);
+            Ok(Reply {
+                seq,
+                outcome: Outcome::Ready(Answer::empty()),
+            })
+        }
+        Err(Attempt::Refused(error)) => Err(error),
+        Err(Attempt::Failed(Failure::LostRace)) => {
+            // The batch was typed for the state before: the job reads its checkpoint and goes on.
+            let caught_up = group::catch_up(db, core, &mut done).await;
+            caught_up.and(Err(AppError::unavailable(
+                "The workspace is written elsewhere; try again",
+            )))
+        }
+        Err(Attempt::Failed(Failure::Store(error))) => Err(error.into()),
+        Err(Attempt::Failed(Failure::KnownOp | Failure::Doubt)) => Err(AppError::unavailable(
+            "Nobody knows whether the batch took effect; look again",
+        )),
+    };
+    done.answers.push((job, result));
+    done
+}
+
+enum Attempt {
+    Refused(AppError),
+    Failed(Failure),
+}
+
+impl From<store::StoreError> for Attempt {
+    fn from(error: store::StoreError) -> Self {
+        Attempt::Failed(Failure::Store(error))
+    }
+}
+
+impl From<AppError> for Attempt {
+    fn from(error: AppError) -> Self {
+        Attempt::Refused(error)
+    }
+}
+
+async fn commit(
+    db: &Db,
+    core: &mut Core,
+    request: &Request,
+) -> Result<(i64, Option<EventBatch>), Attempt> {
+    let Command::Import(batch) = &request.command else {
+        return Err(AppError::internal(anyhow::anyhow!("not a batch of an import")).into());
+    };
+    authorize(core, request.user, Action::WriteItems)?;
+    if i64::try_from(batch.schema_version).ok() != Some(core.schema_version) {
+        return Err(AppError::unavailable("The schema changed; the batch is typed anew").into());
+    }
+    let list = Arc::clone(list_of(batch.list, &core.schema)?);
+    let mut tx = Tx::begin(db, core.id, Purpose::Commit).await?;
+    if batch.rows.is_empty() {
+        advance(&mut tx, core, batch).await?;
+        tx.commit().await?;
+        return Ok((core.seq, None));
+    }
+    let now = Utc::now().trunc_subsecs(6);
+    let next = core.next_numbers.get(&list.id).copied().unwrap_or(1);
+    let made = make_rows(
+        Arc::clone(&list),
+        Arc::clone(batch),
+        core.seq + 1,
+        next,
+        now,
+        request.user,
+    )
+    .await?;
+    let text = json!({
+        "job": batch.job, "list": list.id, "count": batch.rows.len(),
+        "first": batch.rows.first().map(|row| row.0), "last": batch.rows.last().map(|row| row.0),
+        "done": batch.last,
+    })
+    .to_string();
+    let mut hash = core.hash;
+    let said = group::payload(Some(list.id), None, None, text.clone().into_bytes(), false);
+    let (header, event) = group::event(
+        core,
+        &mut hash,
+        NewEvent {
+            seq: core.seq + 1,
+            at: now,
+            kind: ITEMS_IMPORTED,
+            request,
+            list: Some(list.id),
+            payloads: vec![said, made.packed],
+        },
+    );
+    let write = GroupWrite {
+        head: HeadMove {
+            workspace: core.id,
+            known_seq: core.seq,
+            known_schema_version: core.schema_version,
+            seq: core.seq + 1,
+            hash,
+            schema_version: core.schema_version,
+        },
+        items: made.rows,
+        events: vec![event],
+        ops: Vec::new(),
+    };
+    match write_group(&mut tx, &write, now).await? {
+        Written::Done => {}
+        Written::LostRace | Written::Stale => return Err(Attempt::Failed(Failure::LostRace)),
+    }
+    advance(&mut tx, core, batch).await?;
+    if made.next_number != next {
+        let numbers = BTreeMap::from([(list.id, made.next_number)]);
+        store::schema::save_numbers(&mut tx, core.id, &numbers).await?;
+    }
+    group::settle(db, core, tx, &write)
+        .await
+        .map_err(Attempt::Failed)?;
+
+    let stored = u64::try_from(write.items.len()).unwrap_or(0);
+    metrics::counter!(crate::telemetry::IMPORT_ROWS).increment(stored);
+    let after = core.seq;
+    core.seq = write.head.seq;
+    core.hash = write.head.hash;
+    core.next_numbers.insert(list.id, made.next_number);
+    let event = EncodedEvent::new(&header, &[Some(&text)]);
+    Ok((
+        core.seq,
+        Some(EventBatch::new(
+            core.id,
+            after,
+            core.seq,
+            &mark(&core.hash),
+            vec![event],
+        )),
+    ))
+}
+
+async fn advance(tx: &mut Tx, core: &Core, batch: &ImportBatch) -> Result<(), Attempt> {
+    let moved = store::jobs::advance(tx.conn(), core.id, batch.job, &batch.progress, batch.last)
+        .await
+        .map_err(store::StoreError::from)?;
+    if moved {
+        return Ok(());
+    }
+    Err(AppError::conflict("The job is elsewhere already, or was ended").into())
+}
+
+/// What a batch is on its way into the database.
+struct Made {
+    rows: Vec<ItemRow>,
+    packed: PayloadRow,
+    next_number: i64,
+}
+
+/// The rows as they will stand. They were written out beside the commit before, unless the list
+/// numbers its items: those numbers are known here alone.
+async fn make_rows(
+    list: Arc<List>,
+    batch: Arc<ImportBatch>,
+    seq: i64,
+    next_number: i64,
+    now: DateTime<Utc>,
+    by: UserId,
+) -> Result<Made, AppError> {
+    let numbers = list
+        .columns
+        .iter()
+        .find(|column| column.ty == ColumnType::AutoNumber);
+    let numbers = numbers.map(|column| column.id);
+    let (encoded, next_number) = match (&batch.encoded, numbers) {
+        (Some(encoded), None) => (encoded.clone(), next_number),
+        _ => {
+            let batch = Arc::clone(&batch);
+            let list = Arc::clone(&list);
+            let numbered = move || numbered(&list, &batch.rows, numbers, next_number);
+            tokio::task::spawn_blocking(numbered)
+                .await
+                .map_err(AppError::internal)?
+                .map_err(AppError::internal)?
+        }
+    };
+    let rows = batch
+        .rows
+        .iter()
+        .zip(encoded.stored)
+        .map(|((id, _), stored)| ItemRow {
+            list: list.id,
+            id: *id,
+            known_version: 0,
+            version: 1,
+            seq,
+            stored,
+            at: now,
+            by,
+            deleted_at: None,
+        })
+        .collect();
+    let (first, last) = (
+        batch.rows.first().map(|row| row.0),
+        batch.rows.last().map(|row| row.0),
+    );
+    let packed = group::payload(Some(list.id), first, last, encoded.packed, true);
+    Ok(Made {
+        rows,
+        packed,
+        next_number,
+    })
+}
+
+/// The rows with their automatic numbers, written out.
+fn numbered(
+    list: &List,
+    rows: &[(ItemId, Values)],
+    column: Option<ColumnId>,
+    mut next_number: i64,
+) -> std::io::Result<(Encoded, i64)> {
+    let mut rows = rows.to_vec();
+    if let Some(column) = column {
+        for (_, values) in &mut rows {
+            values.insert(column, Cell::Number(next_number.into()));
+            next_number += 1;
+        }
+    }
+    Ok((Encoded::new(&list.columns, list.id, &rows)?, next_number))
+}

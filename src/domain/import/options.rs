@@ -1,0 +1,179 @@
+//! What a person may say about an import, beside the file: the parameters of the request. One that
+//! is unknown, or known and not built yet, is refused: nothing is accepted and ignored.
+
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use super::dialect::DELIMITERS;
+use super::mapping::Mapping;
+use crate::domain::columns::DateOrder;
+
+/// What becomes of a file with rows that can't be stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The good rows are stored, the bad ones reported.
+    #[default]
+    Skip,
+    /// Nothing is stored unless every row is good.
+    Abort,
+}
+
+/// The parameters of an import.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Options {
+    pub mapping: Mapping,
+    /// Columns of the file that the list lacks are made (needs an admin).
+    pub create_columns: bool,
+    pub on_error: OnError,
+    /// One of `, ; | TAB`; None: found out.
+    pub delimiter: Option<u8>,
+    /// Which record is the header, from 1, blank lines counted; 0: there is none; None: found out.
+    pub header_row: Option<u32>,
+    /// None: found out.
+    pub date_order: Option<DateOrder>,
+}
+
+impl Options {
+    /// Reads the parameters of the request. Refuses, all at once: `unknown_parameter`, `not_built`,
+    /// `bad_value`.
+    pub fn parse<'a>(
+        parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Vec<Refusal>> {
+        let mut options = Self::default();
+        let refusals: Vec<Refusal> = parameters
+            .into_iter()
+            .filter_map(|(name, value)| options.set(name, value).err())
+            .collect();
+        if refusals.is_empty() {
+            Ok(options)
+        } else {
+            Err(refusals)
+        }
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        match (name, value) {
+            ("mode", "create") | ("dry_run", "false") => {}
+            ("encoding", encoding)
+                if matches!(encoding.to_ascii_lowercase().as_str(), "utf-8" | "utf8") => {}
+            ("mode", "upsert" | "update")
+            | ("dry_run", "true")
+            | ("key" | "sheet" | "encoding", _) => {
+                return Err(Refusal::at(
+                    format!("/{name}"),
+                    "not_built",
+                    format!("`{name}={value}` is not possible yet"),
+                ));
+            }
+            ("mapping", json) => {
+                self.mapping = serde_json::from_str(json)
+                    .map_err(|_| bad(name, "a JSON object of names to keys or null"))?
+            }
+            ("create_columns", flag) => {
+                self.create_columns = flag.parse().map_err(|_| bad(name, "true or false"))?
+            }
+            ("on_error", "skip") => self.on_error = OnError::Skip,
+            ("on_error", "abort") => self.on_error = OnError::Abort,
+            ("delimiter", text) => self.delimiter = Some(delimiter(text)?),
+            ("header_row", row) => {
+                self.header_row = Some(
+                    row.parse()
+                        .map_err(|_| bad(name, "a whole number from 0"))?,
+                )
+            }
+            ("date_order", "mdy") => self.date_order = Some(DateOrder::Mdy),
+            ("date_order", "dmy") => self.date_order = Some(DateOrder::Dmy),
+            ("date_order", "ymd") => self.date_order = Some(DateOrder::Ymd),
+            ("mode", _) => return Err(bad(name, "create, upsert or update")),
+            ("dry_run", _) => return Err(bad(name, "true or false")),
+            ("on_error", _) => return Err(bad(name, "skip or abort")),
+            ("date_order", _) => return Err(bad(name, "mdy, dmy or ymd")),
+            _ => {
+                return Err(Refusal::at(
+                    format!("/{}", super::pointer_step(name)),
+                    "unknown_parameter",
+                    format!("An import has no parameter `{name}`"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8, Refusal> {
+    let byte = match text {
+        "tab" | "\\t" => Some(b'\t'),
+        "comma" => Some(b','),
+        "semicolon" => Some(b';'),
+        "pipe" => Some(b'|'),
+        _ => DELIMITERS
+            .into_iter()
+            .find(|byte| text.as_bytes() == [*byte]),
+    };
+    byte.ok_or_else(|| bad("delimiter", "a comma, a semicolon, a tab or a pipe"))
+}
+
+fn bad(name: &str, wanted: &str) -> Refusal {
+    Refusal::at(
+        format!("/{name}"),
+        "bad_value",
+        format!("`{name}` is {wanted}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_known_is_read() {
+        let options = Options::parse([
+            ("mode", "create"),
+            ("mapping", r#"{"Price":"ListPrice","Notes":null}"#),
+            ("create_columns", "true"),
+            ("on_error", "abort"),
+            ("delimiter", ";"),
+            ("header_row", "3"),
+            ("date_order", "dmy"),
+            ("encoding", "UTF-8"),
+        ])
+        .unwrap();
+        assert_eq!(options.mapping["Price"].as_deref(), Some("ListPrice"));
+        assert_eq!(options.mapping["Notes"], None);
+        assert!(options.create_columns && options.on_error == OnError::Abort);
+        assert_eq!(
+            (options.delimiter, options.header_row),
+            (Some(b';'), Some(3))
+        );
+        assert_eq!(options.date_order, Some(DateOrder::Dmy));
+    }
+
+    #[test]
+    fn nothing_is_accepted_and_ignored() {
+        let refused = |name, value| Options::parse([(name, value)]).unwrap_err()[0].code;
+        for (name, value) in [
+            ("mode", "upsert"),
+            ("mode", "update"),
+            ("dry_run", "true"),
+            ("key", "Email"),
+            ("sheet", "1"),
+            ("encoding", "latin1"),
+        ] {
+            assert_eq!(refused(name, value), "not_built", "{name}={value}");
+        }
+        for (name, value) in [
+            ("mode", "x"),
+            ("mapping", "[]"),
+            ("mapping", "{\"a\":1}"),
+            ("delimiter", "ab"),
+            ("header_row", "-1"),
+            ("date_order", "x"),
+            ("on_error", "x"),
+            ("create_columns", "1"),
+        ] {
+            assert_eq!(refused(name, value), "bad_value", "{name}={value}");
+        }
+        assert_eq!(refused("list", "x"), "unknown_parameter");
+    }
+}

@@ -1,0 +1,302 @@
+//! Jobs in Postgres: claimed once, advanced by compare-and-set, walled off by tenant.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use estatebase::ids::{JobId, UserId, WorkspaceId};
+use estatebase::store::jobs::{self, JobProgress, NewJob, RowError};
+use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::support::db::TestDb;
+
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Connections of the app and of the owner.
+async fn pools() -> (PgPool, PgPool, TestDb) {
+    let db = TestDb::new().await;
+    let connect = async |url: String| {
+        PgPoolOptions::new()
+            .max_connections(8)
+            .connect(&url)
+            .await
+            .unwrap()
+    };
+    let (app, owner) = (connect(db.app_url()).await, connect(db.owner_url()).await);
+    (app, owner, db)
+}
+
+async fn workspace(owner: &PgPool) -> WorkspaceId {
+    let id = Uuid::now_v7();
+    sqlx::query(
+        "INSERT INTO estatebase.workspaces (id, name, seq, head_hash, created_at, created_by, updated_at)
+         VALUES ($1, 'w', 0, sha256(''), now(), $1, now())",
+    )
+    .bind(id)
+    .execute(owner)
+    .await
+    .unwrap();
+    WorkspaceId(id)
+}
+
+async fn begin(app: &PgPool, workspace: WorkspaceId) -> Transaction<'static, Postgres> {
+    let mut tx = app.begin().await.unwrap();
+    sqlx::query("SELECT set_config('app.workspace_id', $1, true)")
+        .bind(workspace.to_string())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx
+}
+
+async fn queue(app: &PgPool, workspace: WorkspaceId) -> JobId {
+    let job = NewJob {
+        id: JobId(Uuid::now_v7()),
+        kind: "import",
+        list: None,
+        created_by: UserId(Uuid::now_v7()),
+        params: json!({"rows": 3}),
+        file_name: Some("a.csv".to_owned()),
+        file_size: 100,
+        sha256: [7; 32],
+        data_start: 10,
+    };
+    let mut tx = begin(app, workspace).await;
+    jobs::create(&mut tx, workspace, &job).await.unwrap();
+    tx.commit().await.unwrap();
+    job.id
+}
+
+/// Claims until nothing is due any more.
+async fn claim(app: &PgPool, owner: &str) -> Vec<(WorkspaceId, JobId)> {
+    let mut connection = app.acquire().await.unwrap();
+    let mut all = Vec::new();
+    loop {
+        let some = jobs::claim(&mut connection, owner, LEASE, 3).await.unwrap();
+        if some.is_empty() {
+            return all;
+        }
+        all.extend(some);
+    }
+}
+
+#[tokio::test]
+async fn a_job_runs_from_the_queue_to_its_end() {
+    let (app, owner, _turn) = pools().await;
+    let (mine, other) = (workspace(&owner).await, workspace(&owner).await);
+    let queued: HashSet<_> = [queue(&app, mine).await, queue(&app, mine).await]
+        .into_iter()
+        .map(|job| (mine, job))
+        .collect();
+
+    // Two workers at once: each job goes to one of them.
+    let (a, b) = tokio::join!(claim(&app, "a"), claim(&app, "b"));
+    let claimed: Vec<_> = a
+        .iter()
+        .chain(&b)
+        .filter(|(workspace, _)| *workspace == mine)
+        .copied()
+        .collect();
+    assert_eq!(claimed.len(), 2);
+    assert_eq!(claimed.into_iter().collect::<HashSet<_>>(), queued);
+
+    let (_, job) = *queued.iter().next().unwrap();
+    let mut tx = begin(&app, mine).await;
+    let stored = jobs::get(&mut tx, mine, job).await.unwrap().unwrap();
+    assert_eq!(
+        (
+            stored.state.as_str(),
+            stored.attempts,
+            stored.checkpoint_bytes
+        ),
+        ("running", 1, 10)
+    );
+    assert_eq!(
+        (stored.total_bytes, stored.sha256, stored.params),
+        (100, Some(vec![7; 32]), json!({"rows": 3}))
+    );
+    let leaseholder = stored.lease_owner.unwrap();
+    assert!(
+        jobs::renew(&mut tx, mine, job, &leaseholder, LEASE)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !jobs::renew(&mut tx, mine, job, "stranger", LEASE)
+            .await
+            .unwrap()
+    );
+    tx.commit().await.unwrap();
+
+    // The other tenant sees nothing of it, even when it asks by name.
+    let mut tx = begin(&app, other).await;
+    assert!(jobs::get(&mut tx, mine, job).await.unwrap().is_none());
+    assert!(!jobs::cancel(&mut tx, mine, job).await.unwrap());
+    tx.commit().await.unwrap();
+
+    let error = RowError {
+        row: 2,
+        ordinal: 0,
+        column_key: Some("price".to_owned()),
+        value: Some("cheap".to_owned()),
+        code: "not_a_number".to_owned(),
+        message: "not a number".to_owned(),
+    };
+    let progress = JobProgress {
+        from_record: 0,
+        read: 3,
+        created: 1,
+        failed: 1,
+        skipped: 1,
+        checkpoint_bytes: 60,
+        checkpoint_record: 4,
+        errors: vec![error.clone()],
+    };
+    let mut tx = begin(&app, mine).await;
+    assert!(
+        jobs::advance(&mut tx, mine, job, &progress, false)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !jobs::advance(&mut tx, mine, job, &progress, false)
+            .await
+            .unwrap(),
+        "the same batch again is stale"
+    );
+    let last = JobProgress {
+        from_record: 4,
+        read: 4,
+        created: 2,
+        checkpoint_record: 5,
+        errors: Vec::new(),
+        ..progress
+    };
+    assert!(
+        jobs::advance(&mut tx, mine, job, &last, true)
+            .await
+            .unwrap()
+    );
+    tx.commit().await.unwrap();
+
+    let mut tx = begin(&app, mine).await;
+    let stored = jobs::get(&mut tx, mine, job).await.unwrap().unwrap();
+    assert_eq!(
+        (
+            stored.state.as_str(),
+            stored.counts.read,
+            stored.counts.created
+        ),
+        ("succeeded", 4, 2)
+    );
+    assert!(stored.finished_at.is_some() && stored.lease_owner.is_none());
+    assert_eq!(
+        jobs::errors(&mut tx, mine, job, None, 10).await.unwrap(),
+        [error]
+    );
+    assert_eq!(
+        jobs::errors(&mut tx, mine, job, Some((2, 0)), 10)
+            .await
+            .unwrap(),
+        []
+    );
+    assert!(
+        !jobs::cancel(&mut tx, mine, job).await.unwrap(),
+        "it has ended"
+    );
+    assert!(
+        !jobs::fail(&mut tx, mine, job, &json!({}), &[])
+            .await
+            .unwrap()
+    );
+    let page: Vec<_> = jobs::page(&mut tx, mine, None, 10).await.unwrap();
+    assert!(page.windows(2).all(|pair| pair[0].id > pair[1].id) && page.len() == 2);
+    assert_eq!(
+        jobs::page(&mut tx, mine, Some(page[0].id), 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_dead_workers_job_is_taken_over_and_its_late_batch_is_stale() {
+    let (app, owner, _turn) = pools().await;
+    let mine = workspace(&owner).await;
+    let job = queue(&app, mine).await;
+    assert!(claim(&app, "hasty").await.contains(&(mine, job)));
+    let mut tx = begin(&app, mine).await;
+    assert!(!jobs::release(&mut tx, mine, job, "stranger").await.unwrap());
+    assert!(jobs::release(&mut tx, mine, job, "hasty").await.unwrap());
+    tx.commit().await.unwrap();
+    assert!(claim(&app, "dead").await.contains(&(mine, job)));
+    let mut tx = begin(&app, mine).await;
+    assert!(
+        jobs::renew(&mut tx, mine, job, "dead", Duration::ZERO)
+            .await
+            .unwrap()
+    );
+    tx.commit().await.unwrap();
+    let mut connection = app.acquire().await.unwrap();
+    let taken = jobs::claim(&mut connection, "heir", LEASE, 100)
+        .await
+        .unwrap();
+    assert!(taken.contains(&(mine, job)));
+
+    let batch = |from, to| JobProgress {
+        from_record: from,
+        read: to,
+        created: to,
+        checkpoint_record: to,
+        ..JobProgress::default()
+    };
+    let mut tx = begin(&app, mine).await;
+    assert!(
+        jobs::advance(&mut tx, mine, job, &batch(0, 5), false)
+            .await
+            .unwrap(),
+        "the heir"
+    );
+    assert!(
+        !jobs::advance(&mut tx, mine, job, &batch(0, 5), false)
+            .await
+            .unwrap(),
+        "the dead one, late"
+    );
+    assert!(jobs::cancel(&mut tx, mine, job).await.unwrap());
+    assert!(
+        !jobs::advance(&mut tx, mine, job, &batch(5, 9), false)
+            .await
+            .unwrap(),
+        "a cancelled job commits nothing"
+    );
+    let refused = sqlx::query("UPDATE estatebase.jobs SET read = 99 WHERE id = $1")
+        .bind(job.uuid())
+        .execute(&mut *tx)
+        .await;
+    assert!(refused.is_err(), "counts that do not add up");
+}
+
+#[tokio::test]
+async fn the_app_may_not_forget_who_it_asks_for() {
+    let (app, owner, _turn) = pools().await;
+    let mine = workspace(&owner).await;
+    let job = queue(&app, mine).await;
+    let mut connection = app.acquire().await.unwrap();
+    assert!(
+        jobs::get(&mut connection, mine, job)
+            .await
+            .unwrap()
+            .is_none(),
+        "no context, no rows"
+    );
+    assert!(
+        sqlx::query("DELETE FROM estatebase.jobs")
+            .execute(&mut *connection)
+            .await
+            .is_err()
+    );
+}

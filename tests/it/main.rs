@@ -1,0 +1,20 @@
+//! The integration tests: one binary, one file a subject, all on the Postgres of
+//! TEST_DATABASE_URL, where each test has a database of its own.
+
+mod accounts;
+mod auth_js;
+mod command_line;
+mod database;
+mod errors;
+mod idempotency;
+mod identity;
+mod imports;
+mod jobs;
+mod kills;
+mod lifecycle;
+mod live;
+mod log;
+mod matrix;
+mod members;
+mod migrate;
+mod support;

@@ -1,0 +1,7 @@
+//! What tests stand on: databases of their own, the server in this process or as a program, and
+//! people and sockets that use it.
+
+pub(crate) mod app;
+pub(crate) mod db;
+pub(crate) mod program;
+pub(crate) mod socket;
