@@ -17,4 +17,5 @@ mod log;
 mod matrix;
 mod members;
 mod migrate;
+mod queries;
 mod support;
