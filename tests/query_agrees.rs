@@ -40,6 +40,16 @@ struct Database {
 }
 
 impl Database {
+    /// Runs a test on a database of its own, which is dropped when the test fails too.
+    async fn with<T: Future<Output = ()> + Send + 'static>(test: impl FnOnce(PgPool, Db) -> T) {
+        let database = Self::make().await;
+        let done = tokio::spawn(test(database.owner.clone(), database.app.clone())).await;
+        database.drop().await;
+        if let Err(failed) = done {
+            std::panic::resume_unwind(failed.into_panic());
+        }
+    }
+
     async fn make() -> Self {
         let admin: Url = std::env::var("TEST_DATABASE_URL")
             .expect("TEST_DATABASE_URL: a superuser's URL")
@@ -563,6 +573,7 @@ async fn paged(
             assert_eq!(after, Some(position));
         }
         all.extend(page);
+        assert!(all.len() <= ROWS, "pages repeat each other");
         if !full {
             let count = items_query::count(&mut tx, workspace, list, filter)
                 .await
@@ -585,13 +596,16 @@ fn expected(items: &[Item], list: &List, filter: Option<&Filter>, sort: &Sort) -
 
 #[tokio::test]
 async fn pages_from_sql_are_the_filtered_and_sorted_items() {
-    let database = Database::make().await;
+    Database::with(compare_pages).await;
+}
+
+async fn compare_pages(owner: PgPool, app: Db) {
     let mut rng = StdRng::seed_from_u64(20_261_101);
     let (workspace, list) = (WorkspaceId(Uuid::from_u128(1)), list());
-    let items = fill(&database.owner, workspace, &list, &mut rng).await;
+    let items = fill(&owner, workspace, &list, &mut rng).await;
     // Neighbours that must never be seen: another list, another workspace with the same list.
     fill(
-        &database.owner,
+        &owner,
         workspace,
         &List {
             id: ListId(Uuid::from_u128(8)),
@@ -600,15 +614,9 @@ async fn pages_from_sql_are_the_filtered_and_sorted_items() {
         &mut rng,
     )
     .await;
-    fill(
-        &database.owner,
-        WorkspaceId(Uuid::from_u128(2)),
-        &list,
-        &mut rng,
-    )
-    .await;
+    fill(&owner, WorkspaceId(Uuid::from_u128(2)), &list, &mut rng).await;
     sqlx::query("ANALYZE estatebase.items")
-        .execute(&database.owner)
+        .execute(&owner)
         .await
         .unwrap();
 
@@ -649,15 +657,7 @@ async fn pages_from_sql_are_the_filtered_and_sorted_items() {
         } else {
             *sizes.choose(&mut rng).unwrap()
         };
-        let found = paged(
-            &database.app,
-            workspace,
-            &list,
-            filter.as_ref(),
-            &sort,
-            size,
-        )
-        .await;
+        let found = paged(&app, workspace, &list, filter.as_ref(), &sort, size).await;
         let ids = |items: &[Item]| items.iter().map(|item| item.id).collect::<Vec<_>>();
         assert_eq!(ids(&found), ids(&wanted), "{json:?} {sort:?} by {size}");
         assert_eq!(found, wanted);
@@ -676,22 +676,24 @@ async fn pages_from_sql_are_the_filtered_and_sorted_items() {
         by_op.len() == OPS.len() && by_op.values().all(|count| *count > 10),
         "{by_op:?}"
     );
-    database.drop().await;
 }
 
 #[tokio::test]
 async fn one_condition_of_each_op_and_type_means_the_same() {
-    let database = Database::make().await;
+    Database::with(compare_conditions).await;
+}
+
+async fn compare_conditions(owner: PgPool, app: Db) {
     let mut rng = StdRng::seed_from_u64(7);
     let (workspace, list) = (WorkspaceId(Uuid::from_u128(1)), list());
-    let items = fill(&database.owner, workspace, &list, &mut rng).await;
+    let items = fill(&owner, workspace, &list, &mut rng).await;
     let mut asked = std::collections::BTreeSet::new();
     for _ in 0..800 {
         let json = condition(&list.columns, &mut rng);
         let filter = Filter::parse(&json, &list.columns, people()[0]).unwrap();
         let wanted = expected(&items, &list, Some(&filter), &Sort::default());
         let found = paged(
-            &database.app,
+            &app,
             workspace,
             &list,
             Some(&filter),
@@ -707,12 +709,14 @@ async fn one_condition_of_each_op_and_type_means_the_same() {
     }
     // All ops of all 22 types, as far as they make sense: 205 pairs; chance may leave out a few.
     assert!(asked.len() > 140, "{}", asked.len());
-    database.drop().await;
 }
 
 #[tokio::test]
 async fn every_character_folds_alike() {
-    let database = Database::make().await;
+    Database::with(compare_folds).await;
+}
+
+async fn compare_folds(owner: PgPool, _: Db) {
     // No character beyond the first two planes folds.
     let last = '\u{20000}';
     assert!((last..=char::MAX).all(|c| fold(c) == c));
@@ -733,10 +737,9 @@ async fn every_character_folds_alike() {
         )
         .bind(&from)
         .bind(&to)
-        .fetch_all(&database.owner)
+        .fetch_all(&owner)
         .await
         .unwrap();
         assert_eq!(wrong, Vec::<String>::new());
     }
-    database.drop().await;
 }

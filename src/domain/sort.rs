@@ -148,3 +148,139 @@ fn error(code: &'static str, message: impl Into<String>) -> FieldError {
         message: message.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::cell::Values;
+    use crate::domain::columns::{ColumnType, Options};
+    use crate::ids::UserId;
+
+    fn columns() -> ColumnSet {
+        let choices = json!({"choices": [{"name": "B"}, {"name": "A"}]});
+        let types = [
+            ColumnType::Text,
+            ColumnType::Number,
+            ColumnType::SingleSelect,
+            ColumnType::CreatedAt,
+        ];
+        let column = |(at, ty): (u32, ColumnType)| Column {
+            id: ColumnId::nth(at).unwrap(),
+            key: ty.as_str().to_owned(),
+            name: ty.as_str().to_owned(),
+            ty,
+            options: match ty {
+                _ if ty.is_select() => Options::from_json(ty, &choices, None).unwrap(),
+                _ => Options::default(),
+            },
+            required: false,
+            default: None,
+            position: 0,
+            deleted: false,
+        };
+        ColumnSet::new((0..).zip(types).map(column).collect())
+    }
+
+    fn item(id: u128, text: Option<&str>) -> Item {
+        let cell = text.map(|text| (ColumnId::nth(0).unwrap(), Cell::Text(text.to_owned())));
+        let by = UserId(Uuid::nil());
+        Item {
+            id: ItemId(Uuid::from_u128(id)),
+            version: 1,
+            seq: 1,
+            values: cell.into_iter().collect::<Values>(),
+            created_at: DateTime::UNIX_EPOCH,
+            created_by: by,
+            updated_at: DateTime::UNIX_EPOCH,
+            updated_by: by,
+            deleted_at: None,
+        }
+    }
+
+    fn sorted(key: &str, items: &[Item]) -> Vec<u128> {
+        let columns = columns();
+        let sort = Sort::parse([key], &columns).unwrap();
+        let mut positions: Vec<_> = items
+            .iter()
+            .map(|item| sort.position(&columns, item))
+            .collect();
+        positions.sort_by(|a, b| sort.compare(&columns, a, b));
+        positions
+            .iter()
+            .map(|position| position.item.uuid().as_u128())
+            .collect()
+    }
+
+    #[test]
+    fn empty_cells_stand_last_and_ids_break_ties_both_ways() {
+        let items = [
+            item(6, None),
+            item(5, Some("b")),
+            item(4, Some("a")),
+            item(3, Some("b")),
+            item(2, Some("A")),
+            item(1, None),
+        ];
+        assert_eq!(sorted("text", &items), [2, 4, 3, 5, 1, 6]);
+        assert_eq!(sorted("-text", &items), [3, 5, 4, 2, 1, 6]);
+    }
+
+    #[test]
+    fn long_texts_count_with_their_beginning() {
+        let long = |end: &str| format!("{}{end}", "é".repeat(SORTED_TEXT));
+        let items = [item(2, Some(&long("a"))), item(1, Some(&long("b")))];
+        assert_eq!(sorted("text", &items), [1, 2]);
+    }
+
+    #[test]
+    fn what_is_no_sort_is_refused() {
+        let columns = columns();
+        let code = |keys: &[&str]| {
+            let error = Sort::parse(keys.iter().copied(), &columns).unwrap_err();
+            assert_eq!(error.path, "/sort");
+            error.code
+        };
+        assert_eq!(Sort::parse([], &columns).unwrap(), Sort::default());
+        assert_eq!(code(&["Text"]), "unknown_column");
+        assert_eq!(code(&["--text"]), "unknown_column");
+        assert_eq!(code(&[""]), "unknown_column");
+        assert_eq!(code(&["text", "-number"]), "not_built");
+    }
+
+    #[test]
+    fn a_position_at_a_choice_that_is_gone_is_none() {
+        let columns = columns();
+        let sort = Sort::parse(["single_select"], &columns).unwrap();
+        let id = Uuid::from_u128(9).into_bytes();
+        let at = |cell: &str| sort.read_position(&columns, &[&id, cell.as_bytes()].concat());
+        assert!(at("\"1\"").is_some() && at("").is_some());
+        assert_eq!(at("\"7\""), None);
+        assert_eq!(at("7"), None);
+        assert_eq!(Sort::default().read_position(&columns, b"short"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_position_is_read_back(text in "\\PC{0,1100}", id: u128, descending: bool) {
+            let columns = columns();
+            let key = if descending { "-text" } else { "text" };
+            let sort = Sort::parse([key], &columns).unwrap();
+            let text = Some(text.as_str()).filter(|text| !text.is_empty());
+            let position = sort.position(&columns, &item(id, text));
+            let bytes = sort.write_position(&position);
+            prop_assert_eq!(sort.read_position(&columns, &bytes), Some(position));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            let columns = columns();
+            for key in ["text", "-number", "single_select", "created_at"] {
+                let _ = Sort::parse([key], &columns).unwrap().read_position(&columns, &bytes);
+            }
+        }
+    }
+}

@@ -268,3 +268,61 @@ fn position(sort: &Sort, list: &List, bytes: &[u8]) -> Result<Position, AppError
     sort.read_position(&list.columns, bytes)
         .ok_or_else(|| AppError::malformed("This cursor's place is gone; begin again"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(json: &str) -> Vec<String> {
+        let asked: ItemsQueryIn = serde_json::from_str(json).unwrap();
+        asked
+            .sort
+            .iter()
+            .flat_map(Keys::iter)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn parameters(query: &str) -> Parameters {
+        actix_web::web::Query::<Parameters>::from_query(query)
+            .unwrap()
+            .into_inner()
+    }
+
+    #[test]
+    fn keys_are_a_text_or_an_array() {
+        assert_eq!(
+            keys(r#"{"sort":"-ListPrice, City"}"#),
+            ["-ListPrice", "City"]
+        );
+        assert_eq!(
+            keys(r#"{"sort":["-ListPrice","City"]}"#),
+            ["-ListPrice", "City"]
+        );
+        assert_eq!(keys(r#"{"sort":""}"#), [""; 0]);
+        assert_eq!(
+            keys(r#"{"sort":"City,"}"#),
+            ["City", ""],
+            "an empty key is seen, and refused"
+        );
+        assert!(serde_json::from_str::<ItemsQueryIn>(r#"{"sort":{"City":1}}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_not_built_is_seen_in_both_forms() {
+        let body = r#"{"q":"oak","expand":["Owner"],"at":0,"as_of":7,"filter":null}"#;
+        let asked = Asked::from(serde_json::from_str::<ItemsQueryIn>(body).unwrap());
+        assert_eq!(asked.unbuilt, ["/q", "/expand", "/at", "/as_of"]);
+        assert!(asked.filter.is_none());
+        let sent = parameters("q=oak&expand=Owner&at=0&as_of=7&filter=null");
+        let asked = Asked::try_from(sent).unwrap();
+        assert_eq!(asked.unbuilt, ["/q", "/expand", "/at", "/as_of"]);
+        assert!(asked.filter.is_none());
+    }
+
+    #[test]
+    fn a_filter_that_is_not_json_can_not_be_read() {
+        let sent = parameters("filter=%7B%22and%22");
+        assert_eq!(Asked::try_from(sent).err().unwrap().code.status(), 400);
+    }
+}

@@ -19,4 +19,5 @@ mod log;
 mod matrix;
 mod members;
 mod migrate;
+mod queries;
 mod support;

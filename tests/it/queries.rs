@@ -1,0 +1,245 @@
+//! Pages of items by filter and sort, as parameters of a GET and as the body of a POST.
+
+use serde_json::{Value, json};
+use url::form_urlencoded::byte_serialize;
+
+use crate::support::app::{Answer, Person, TestApp};
+
+const COLUMNS: [(&str, &str); 4] = [
+    ("City", "text"),
+    ("Price", "number"),
+    ("Agent", "user"),
+    ("MadeAt", "created_at"),
+];
+
+/// A list of six homes, two of them without a price.
+async fn homes(owner: &Person, workspace: &str) -> String {
+    let list = owner.list(workspace, &COLUMNS).await;
+    for (city, price) in [
+        ("Oakland", Some(500_000)),
+        ("oakland", Some(90_000)),
+        ("Sacramento", None),
+        ("İzmir", Some(90_000)),
+        ("straße", Some(1_200_000)),
+        ("Davis", None),
+    ] {
+        let agent = (city == "Davis").then_some(&owner.id);
+        owner
+            .item(&list, json!({"City": city, "Price": price, "Agent": agent}))
+            .await;
+    }
+    list
+}
+
+fn cities(answer: &Answer) -> Vec<&str> {
+    let items = answer.is(200)["data"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| item["values"]["City"].as_str().unwrap())
+        .collect()
+}
+
+fn encoded(value: &Value) -> String {
+    byte_serialize(value.to_string().as_bytes()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_forms_give_the_same_answer_to_a_viewer_too() {
+    let app = TestApp::new().await;
+    let (owner, viewer) = (app.person("owner").await, app.person("viewer").await);
+    let workspace = owner.workspace().await;
+    let list = homes(&owner, &workspace).await;
+    owner.bring(&workspace, &viewer, "viewer").await;
+    let filter = json!({"or": [
+        {"column": "City", "op": "contains", "value": "OAK"},
+        {"column": "Price", "op": "is_empty"},
+    ]});
+    let get = format!(
+        "{list}/items?filter={}&sort=-Price&columns=City,Price&count=exact",
+        encoded(&filter)
+    );
+    let body =
+        json!({"filter": filter, "sort": "-Price", "columns": ["City", "Price"], "count": "exact"});
+    for person in [&owner, &viewer] {
+        let (get, post) = (
+            person.get(&get).await,
+            person
+                .post(&format!("{list}/items/query"), body.clone())
+                .await,
+        );
+        assert_eq!(cities(&get), ["Oakland", "oakland", "Sacramento", "Davis"]);
+        assert_eq!(get.body, post.body);
+        assert_eq!(get.body["count"], 4);
+        assert_eq!(get.body["next_cursor"], Value::Null);
+        assert!(get.headers.contains_key("x-workspace-seq"));
+    }
+    let mine = json!({"filter": {"column": "Agent", "op": "eq", "value": {"me": true}}});
+    let path = format!("{list}/items/query");
+    assert_eq!(cities(&owner.post(&path, mine.clone()).await), ["Davis"]);
+    assert!(cities(&viewer.post(&path, mine).await).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_go_on_where_they_ended_though_items_change() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = homes(&owner, &workspace).await;
+    for (sort, order) in [
+        (
+            "City",
+            [
+                "Davis",
+                "Oakland",
+                "oakland",
+                "Sacramento",
+                "straße",
+                "İzmir",
+            ],
+        ),
+        (
+            "-City",
+            [
+                "İzmir",
+                "straße",
+                "Sacramento",
+                "oakland",
+                "Oakland",
+                "Davis",
+            ],
+        ),
+        (
+            "-MadeAt",
+            [
+                "Davis",
+                "straße",
+                "İzmir",
+                "Sacramento",
+                "oakland",
+                "Oakland",
+            ],
+        ),
+    ] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = owner
+                .get(&format!("{list}/items?sort={sort}&limit=1{cursor}"))
+                .await;
+            seen.extend(cities(&page).into_iter().map(str::to_owned));
+            let Some(next) = page.body["next_cursor"].as_str() else {
+                break;
+            };
+            cursor = format!("&cursor={next}");
+            // The item at which the page ended goes to the end and comes back: nothing else moves.
+            let id = page.body["data"][0]["id"].as_str().unwrap();
+            let path = format!("{list}/items/{id}");
+            owner
+                .patch(&path, json!({"values": {"City": null}}))
+                .await
+                .is(200);
+            let between = owner
+                .get(&format!("{list}/items?sort={sort}&limit=1{cursor}"))
+                .await;
+            assert_eq!(cities(&between), [order[seen.len()]]);
+            let back = json!({"values": {"City": seen.last()}});
+            owner.patch(&path, back).await.is(200);
+        }
+        assert_eq!(seen, order, "{sort}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_is_good_for_its_question_alone() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let (list, other) = (
+        homes(&owner, &workspace).await,
+        homes(&owner, &workspace).await,
+    );
+    let filter = |city: &str| json!({"column": "City", "op": "ne", "value": city});
+    let ask = async |list: &str, filter: Value, sort: &str, cursor: &Value| {
+        let body = json!({"filter": filter, "sort": sort, "cursor": cursor, "limit": 2});
+        owner.post(&format!("{list}/items/query"), body).await
+    };
+    let first = ask(&list, filter("x"), "City", &Value::Null).await;
+    let cursor = &first.is(200)["next_cursor"];
+    assert!(cursor.is_string());
+    assert_eq!(
+        cities(&ask(&list, filter("x"), "City", cursor).await),
+        ["oakland", "Sacramento"]
+    );
+    for wrong in [
+        ask(&other, filter("x"), "City", cursor).await,
+        ask(&list, filter("y"), "City", cursor).await,
+        ask(&list, Value::Null, "City", cursor).await,
+        ask(&list, filter("x"), "-City", cursor).await,
+        ask(&list, filter("x"), "", cursor).await,
+        ask(
+            &list,
+            filter("x"),
+            "City",
+            &json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        )
+        .await,
+    ] {
+        wrong.refuses(400, "validation");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_not_be_asked_is_refused_by_its_place() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = homes(&owner, &workspace).await;
+    let path = format!("{list}/items/query");
+    for (body, place, code) in [
+        (
+            json!({"filter": {"and": [{"column": "Price", "op": "contains", "value": "1"}]}}),
+            "/filter/and/0/op",
+            "bad_op",
+        ),
+        (
+            json!({"filter": {"column": "MadeAt", "op": "within", "value": {"this": "month"}}}),
+            "/filter/op",
+            "not_built",
+        ),
+        (
+            json!({"filter": {"column": "Price", "op": "in", "value": [1, "2"]}}),
+            "/filter/value/1",
+            "not_a_number",
+        ),
+        (json!({"sort": "Nowhere"}), "/sort", "unknown_column"),
+        (json!({"sort": "City,Price"}), "/sort", "not_built"),
+        (
+            json!({"columns": "City,Nowhere"}),
+            "/columns",
+            "unknown_column",
+        ),
+        (json!({"q": "oak"}), "/q", "not_built"),
+        (json!({"expand": []}), "/expand", "not_built"),
+        (json!({"at": 0}), "/at", "not_built"),
+        (json!({"as_of": 1}), "/as_of", "not_built"),
+    ] {
+        let answer = owner.post(&path, body.clone()).await;
+        answer.refuses(422, "validation");
+        assert_eq!(answer.body["errors"][0]["path"], place, "{body}");
+        assert_eq!(answer.body["errors"][0]["code"], code, "{body}");
+    }
+    owner
+        .post(&path, json!({"where": {}}))
+        .await
+        .refuses(422, "validation");
+    for (query, status) in [
+        ("q=oak", 422),
+        ("filter=%7B", 400),
+        ("filter=%5B%5D", 422),
+        ("limit=0", 400),
+    ] {
+        owner
+            .get(&format!("{list}/items?{query}"))
+            .await
+            .refuses(status, "validation");
+    }
+}
