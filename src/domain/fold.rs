@@ -7,11 +7,11 @@
 //! provider's version. A list sorted by one and paged by the other would lose rows.
 //!
 //! # The same order in Postgres
-//! [`sql_function`] is the body of an immutable SQL function `fold(x text)`; the order is
-//! `fold(x) collate "C", x collate "C"`; equality without case is `fold(a) = fold(b)`; part of a text
-//! is `position(fold(needle) in fold(x)) > 0`. In a UTF-8 database the "C" collation compares bytes,
-//! which is the order of code points, as Rust's `str` does. The database's own collation, ICU or
-//! not, never takes part.
+//! A migration makes the function `estatebase.fold(text)` from the same table; a test compares the
+//! two character by character. The order is `fold(x) COLLATE "C", x COLLATE "C"`; equality without
+//! case is `fold(a) = fold(b)`; part of a text is `strpos(fold(x), fold(needle)) > 0`. In a UTF-8
+//! database the "C" collation compares bytes, which is the order of code points, as Rust's `str`
+//! does. The database's own collation, ICU or not, never takes part.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -63,43 +63,6 @@ pub fn fold(c: char) -> char {
     code.checked_add_signed(delta)
         .and_then(char::from_u32)
         .unwrap_or(c)
-}
-
-/// The expression that folds `x` in Postgres: the body of the function above. About 3 µs for ASCII
-/// and for texts without a capital beyond ASCII, some 40 µs for the others, since `translate`
-/// searches its table from the front for every character.
-pub fn sql_function() -> String {
-    let (from, to) = sql_table();
-    let quoted = |text: String| format!("'{}'", text.replace('\'', "''"));
-    format!(
-        "case when octet_length(x) = char_length(x) or x collate \"C\" !~ {class} then lower(x collate \"C\") \
-         else translate(x, {from}, {to}) end",
-        class = quoted(format!(
-            "[{}]",
-            changing().filter(|c| !c.is_ascii()).collect::<String>()
-        )),
-        from = quoted(from),
-        to = quoted(to),
-    )
-}
-
-/// The two arguments of Postgres's `translate` that fold a text: the characters that change, and
-/// what they become, in the same order. Unchanged ASCII stands before all, to be found first.
-fn sql_table() -> (String, String) {
-    let unchanged = || (' '..='~').filter(|c| !c.is_ascii_uppercase());
-    (
-        unchanged().chain(changing()).collect(),
-        unchanged().chain(changing().map(fold)).collect(),
-    )
-}
-
-/// Every character that the fold changes, in the order of code points.
-fn changing() -> impl Iterator<Item = char> {
-    RUNS.iter().flat_map(|&(first, last, step, _)| {
-        (first..=last)
-            .filter(move |code| (code - first) % step == 0)
-            .filter_map(char::from_u32)
-    })
 }
 
 /// (first, last, step, delta): each `step`-th code point from first to last moves by delta.
@@ -360,15 +323,6 @@ mod tests {
         ] {
             assert_eq!(fold(from), to);
         }
-    }
-
-    #[test]
-    fn the_table_for_postgres_is_the_whole_fold() {
-        let (from, to) = sql_table();
-        let pairs: std::collections::HashMap<char, char> = from.chars().zip(to.chars()).collect();
-        assert_eq!(from.chars().count(), to.chars().count());
-        assert_eq!(pairs.len(), from.chars().count(), "no character twice");
-        assert!(characters().all(|c| pairs.get(&c).copied().unwrap_or(c) == fold(c)));
     }
 
     proptest! {
