@@ -32,6 +32,9 @@ use crate::ws::{self, Gateway};
 
 /// Threads that serve requests, and as many that run workspaces.
 const THREADS: usize = 2;
+/// Connections of the runner of jobs, opened on its own thread: those of the thread of a request end
+/// with the server, before its jobs do.
+const JOB_CONNECTIONS: u32 = 4;
 
 /// What a server is made of, decided before it starts.
 pub struct Wiring {
@@ -162,7 +165,7 @@ impl Application {
             registry.tell_through(Arc::clone(relay));
         }
         let uploads = wiring.data_dir.join("uploads");
-        let jobs = Jobs::new(db.clone(), Arc::clone(&registry), uploads);
+        let jobs = Jobs::new(db.sibling(JOB_CONNECTIONS), Arc::clone(&registry), uploads);
         let state = web::Data::new(AppState {
             jobs: Arc::clone(&jobs),
             db: db.clone(),

@@ -22,7 +22,10 @@ const RESTART_WINDOW: Duration = Duration::from_secs(60);
 
 /// All workspaces that run in this process.
 pub struct Registry {
-    /// Threads, each with its own connections.
+    /// For reading a workspace on its caller's thread, before its actor starts.
+    db: Db,
+    /// Threads, each with connections that only its lanes open: so their answers arrive on the
+    /// reactor of the thread that waits for them.
     arbiters: Vec<(Arbiter, Db)>,
     slots: Mutex<HashMap<WorkspaceId, Arc<Slot>>>,
     relay: OnceLock<Arc<Relay>>,
@@ -40,6 +43,7 @@ impl Registry {
     /// Workspaces are spread over as many threads as `threads`.
     pub fn new(db: &Db, threads: usize) -> Arc<Registry> {
         Arc::new(Registry {
+            db: db.clone(),
             arbiters: (0..threads.max(1))
                 .map(|_| (Arbiter::new(), db.sibling(CONNECTIONS)))
                 .collect(),
@@ -100,7 +104,7 @@ impl Registry {
         let (arbiter, db) = self
             .home_of(id)
             .ok_or_else(|| AppError::unavailable("Stopping"))?;
-        WorkspaceHandle::start(db.clone(), relay, id, &arbiter.handle()).await
+        WorkspaceHandle::start(&self.db, db.clone(), relay, id, &arbiter.handle()).await
     }
 
     /// The thread that runs a workspace: always the same while the process lives.

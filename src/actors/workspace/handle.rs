@@ -85,15 +85,16 @@ impl Gate {
 impl WorkspaceHandle {
     /// Reads the workspace and starts its actor on that arbiter.
     pub(in crate::actors) async fn start(
-        db: Db,
+        reading: &Db,
+        lane: Db,
         relay: Option<Arc<Relay>>,
         id: WorkspaceId,
         arbiter: &actix::ArbiterHandle,
     ) -> Result<WorkspaceHandle, AppError> {
-        let core = Core::load(&db, id).await?;
+        let core = Core::load(reading, id).await?;
         let (sender, snapshot) = watch::channel(Arc::new(core.snapshot()));
         let gate = Arc::new(Gate::new());
-        let actor = Workspace::new(db, relay, core, sender, Arc::clone(&gate));
+        let actor = Workspace::new(lane, relay, core, sender, Arc::clone(&gate));
         let addr = Workspace::start_in_arbiter(arbiter, move |_| actor);
         Ok(WorkspaceHandle {
             id,
