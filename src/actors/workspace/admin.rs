@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::command::{Answer, Job, Outcome, Reply, Request};
 use super::core::Core;
-use super::group::{self, Done, Failure, NewEvent, authorize};
+use super::group::{self, Attempt, Done, Failure, NewEvent, authorize};
 use crate::domain::columns::Column;
 use crate::domain::edit::list_of;
 use crate::domain::log::mark;
@@ -22,7 +22,7 @@ use crate::domain::schema_change::{
 };
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{InviteId, JobId, ListId, UserId};
-use crate::store::commit::{GroupWrite, HeadMove, Written, write_group};
+use crate::store::commit::{GroupWrite, Written, write_group};
 use crate::store::invites::Invite;
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{self, Db, Purpose, StoreError, Tx};
@@ -243,23 +243,6 @@ async fn answer_retry(db: &Db, core: &mut Core, job: Job, done: &mut Done) -> Op
     group::answer_known(db, core, vec![job], done).await.pop()
 }
 
-enum Attempt {
-    Refused(AppError),
-    Failed(Failure),
-}
-
-impl From<StoreError> for Attempt {
-    fn from(error: StoreError) -> Self {
-        Attempt::Failed(Failure::Store(error))
-    }
-}
-
-impl From<AppError> for Attempt {
-    fn from(error: AppError) -> Self {
-        Attempt::Refused(error)
-    }
-}
-
 async fn attempt_once(
     db: &Db,
     core: &mut Core,
@@ -292,14 +275,7 @@ async fn attempt_once(
         },
     );
     let write = GroupWrite {
-        head: HeadMove {
-            workspace: core.id,
-            known_seq: core.seq,
-            known_schema_version: core.schema_version,
-            seq: core.seq + 1,
-            hash,
-            schema_version: core.schema_version + i64::from(effect.reshapes),
-        },
+        head: group::head_move(core, hash, effect.reshapes),
         items: Vec::new(),
         events: vec![row],
         ops: request

@@ -273,6 +273,36 @@ pub(super) enum Failure {
     Store(StoreError),
 }
 
+/// Why a command that is written alone came to nothing.
+pub(super) enum Attempt {
+    Refused(AppError),
+    Failed(Failure),
+}
+
+impl From<StoreError> for Attempt {
+    fn from(error: StoreError) -> Self {
+        Attempt::Failed(Failure::Store(error))
+    }
+}
+
+impl From<AppError> for Attempt {
+    fn from(error: AppError) -> Self {
+        Attempt::Refused(error)
+    }
+}
+
+/// The move of the head by one event, `reshaping` what is cached or not.
+pub(super) fn head_move(core: &Core, hash: Hash, reshaping: bool) -> HeadMove {
+    HeadMove {
+        workspace: core.id,
+        known_seq: core.seq,
+        known_schema_version: core.schema_version,
+        seq: core.seq + 1,
+        hash,
+        schema_version: core.schema_version + i64::from(reshaping),
+    }
+}
+
 struct Member {
     job: Job,
     seq: i64,

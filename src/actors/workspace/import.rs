@@ -10,7 +10,7 @@ use serde_json::json;
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::command::{Answer, Command, Job, Outcome, Reply, Request};
 use super::core::Core;
-use super::group::{self, Done, Failure, NewEvent, authorize};
+use super::group::{self, Attempt, Done, Failure, NewEvent, authorize};
 use crate::actors::import::batch::{Encoded, ImportBatch};
 use crate::domain::cell::{Cell, ColumnId, Values};
 use crate::domain::columns::ColumnType;
@@ -21,7 +21,7 @@ use crate::domain::roles::Action;
 use crate::domain::schema::List;
 use crate::error::AppError;
 use crate::ids::{ItemId, UserId};
-use crate::store::commit::{GroupWrite, HeadMove, ItemRow, PayloadRow, Written, write_group};
+use crate::store::commit::{GroupWrite, ItemRow, PayloadRow, Written, write_group};
 use crate::store::{self, Db, Purpose, Tx};
 
 /// Runs one batch alone.
@@ -50,23 +50,6 @@ pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     };
     done.answers.push((job, result));
     done
-}
-
-enum Attempt {
-    Refused(AppError),
-    Failed(Failure),
-}
-
-impl From<store::StoreError> for Attempt {
-    fn from(error: store::StoreError) -> Self {
-        Attempt::Failed(Failure::Store(error))
-    }
-}
-
-impl From<AppError> for Attempt {
-    fn from(error: AppError) -> Self {
-        Attempt::Refused(error)
-    }
 }
 
 async fn commit(
@@ -120,14 +103,7 @@ async fn commit(
         },
     );
     let write = GroupWrite {
-        head: HeadMove {
-            workspace: core.id,
-            known_seq: core.seq,
-            known_schema_version: core.schema_version,
-            seq: core.seq + 1,
-            hash,
-            schema_version: core.schema_version,
-        },
+        head: group::head_move(core, hash, false),
         items: made.rows,
         events: vec![event],
         ops: Vec::new(),
