@@ -94,10 +94,30 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
         metrics: Arc::new(move || rendered.render()),
     })?;
     let upkeep = actix_web::rt::spawn(metrics.keep_up());
+    actix_web::rt::spawn(stop_at_a_signal(application.handle()));
     ready(&application).await;
     let served = application.run().await;
     upkeep.abort();
     Ok(served?)
+}
+
+/// Stops the server at SIGTERM (requests under way may finish) or SIGINT (at once); what the lanes
+/// have begun is answered either way.
+async fn stop_at_a_signal(server: ServerHandle) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        tracing::error!("signals can't be heard: the server stops only with its process");
+        return;
+    };
+    let graceful = tokio::select! {
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => false,
+    };
+    tracing::info!("stopping");
+    server.stop(graceful).await;
 }
 
 /// What must be done now and then for as long as the server runs.
@@ -212,7 +232,9 @@ impl Application {
         .backlog(4_096)
         // Between nothing and half a second the close timer of actix-http may never fire.
         .client_disconnect_timeout(Duration::ZERO)
-        .shutdown_timeout(20)
+        // A signal may not stop the lanes' threads before their lanes: see `stop_at_a_signal`.
+        .disable_signals()
+        .shutdown_timeout(5)
         .listen(wiring.listener)?
         .run();
         jobs.run();
