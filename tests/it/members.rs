@@ -166,3 +166,27 @@ async fn a_removed_members_socket_ends_before_the_removal_is_acknowledged() {
     assert_eq!(after.count(), 0);
     guest.get(&workspace).await.refuses(404, "not_found");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_can_not_tell_a_workspace_from_none_by_its_position() {
+    let app = TestApp::new().await;
+    let (owner, stranger) = (app.person("owner").await, app.person("stranger").await);
+    let workspace = owner.workspace().await;
+    let path = format!("/api/v1{workspace}");
+    let far = [("x-min-seq", "1000000")];
+    let answer = stranger.send(reqwest::Method::GET, &path, None, &far).await;
+    answer.refuses(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_who_accepts_twice_by_the_same_key_gets_the_same_answer() {
+    let app = TestApp::new().await;
+    let (owner, guest) = (app.person("owner").await, app.person("guest").await);
+    let workspace = owner.workspace().await;
+    let body = json!({"email": "guest@example.com", "role": "viewer"});
+    let invite = owner.post(&format!("{workspace}/invites"), body).await;
+    let token = json!({"token": invite.is(201)["token"]});
+    let first = guest.keyed("/invites/accept", "in", token.clone()).await;
+    let again = guest.keyed("/invites/accept", "in", token).await;
+    assert_eq!(first.is(200), again.is(200));
+}

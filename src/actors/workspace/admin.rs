@@ -194,8 +194,13 @@ pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     const MAX_TRIES: u32 = 8;
     for attempt in 1.. {
         match attempt_once(db, core, &job.request).await {
-            Ok((reply, batch)) => {
+            Ok((reply, batch, reshapes)) => {
                 done.batches.push(batch);
+                // It is committed whatever this says: where the reading fails, the next look finds
+                // the head's version changed and reads again.
+                if reshapes && let Err(error) = group::catch_up(db, core, &mut done).await {
+                    tracing::warn!(workspace = %core.id, %error, "a change could not be read back");
+                }
                 done.answers.push((job, Ok(reply)));
                 break;
             }
@@ -247,7 +252,7 @@ async fn attempt_once(
     db: &Db,
     core: &mut Core,
     request: &Request,
-) -> Result<(Reply, EventBatch), Attempt> {
+) -> Result<(Reply, EventBatch, bool), Attempt> {
     let now = Utc::now().trunc_subsecs(6);
     let mut tx = Tx::begin(db, core.id, Purpose::Write).await?;
     let effect = judge(core, &tx, request, now).await?;
@@ -303,13 +308,9 @@ async fn attempt_once(
     };
     let event = EncodedEvent::new(&header, &[Some(&text)]);
     let batch = EventBatch::new(core.id, after, after + 1, &mark(&hash), vec![event]);
-    if !effect.reshapes || core.reload(db).await.is_err() {
-        // It is committed: what can be known without a read is kept. Where a read was due, the
-        // next write finds the head's version changed and reads again.
-        core.seq = write.head.seq;
-        core.hash = write.head.hash;
-    }
-    Ok((reply, batch))
+    core.seq = write.head.seq;
+    core.hash = write.head.hash;
+    Ok((reply, batch, effect.reshapes))
 }
 
 async fn judge(

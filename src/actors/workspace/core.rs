@@ -105,12 +105,6 @@ impl Core {
         })
     }
 
-    /// Forgets everything and reads it again.
-    pub(super) async fn reload(&mut self, db: &Db) -> Result<(), AppError> {
-        *self = Core::load(db, self.id).await?;
-        Ok(())
-    }
-
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             id: self.id,

@@ -248,8 +248,15 @@ fn commands_places(request: &Request) -> Vec<Place> {
     }
 }
 
-/// Whether the caller may write items here, as the lane sees it now.
+/// Whether the caller may write items here, as the lane sees it now. What an administrative command
+/// needs depends on itself: its answer, asked for again, is given to whoever is still a member.
 fn may(core: &Core, request: &Request) -> Result<(), AppError> {
+    if matches!(request.command, Command::Admin(_)) {
+        return core
+            .role_of(request.user)
+            .map(drop)
+            .ok_or_else(AppError::not_found);
+    }
     authorize(core, request.user, Action::WriteItems).map(drop)
 }
 
@@ -736,7 +743,9 @@ pub(super) async fn look(db: &Db, core: &mut Core) -> Done {
         tx.commit().await?;
         Ok::<_, StoreError>(head)
     };
-    let moved = matches!(head.await, Ok(Some(head)) if head.seq != known || head.hash != core.hash);
+    // A step of the schema's version alone: a reading after a change of ours failed.
+    let moved = matches!(head.await, Ok(Some(head))
+        if head.seq != known || head.hash != core.hash || head.schema_version != core.schema_version);
     if moved && let Err(error) = catch_up(db, core, &mut done).await {
         tracing::warn!(workspace = %core.id, %error, "could not catch up with another node");
     }
@@ -747,11 +756,14 @@ pub(super) async fn look(db: &Db, core: &mut Core) -> Done {
 pub(super) async fn catch_up(db: &Db, core: &mut Core, done: &mut Done) -> Result<(), AppError> {
     const PAGE: i64 = 1_000;
     let mut after = core.seq;
-    core.reload(db).await?;
-    while after < core.seq {
+    // Memory moves on only with all events at hand: what failed half-way is read again from here,
+    // else the sockets would miss the rest without knowing.
+    let fresh = Core::load(db, core.id).await?;
+    let mut batches = Vec::new();
+    while after < fresh.seq {
         let mut tx = Tx::begin(db, core.id, Purpose::Page).await?;
         let events =
-            store::log::events_after(&mut tx, core.id, after, core.seq, PAGE, false).await?;
+            store::log::events_after(&mut tx, core.id, after, fresh.seq, PAGE, false).await?;
         tx.commit().await?;
         let Some(last) = events.last() else {
             return Err(AppError::internal(anyhow::anyhow!(
@@ -760,10 +772,11 @@ pub(super) async fn catch_up(db: &Db, core: &mut Core, done: &mut Done) -> Resul
         };
         let (through, mark) = (last.header.seq, mark(&last.hash));
         let encoded = events.iter().map(EncodedEvent::logged).collect();
-        done.batches
-            .push(EventBatch::new(core.id, after, through, &mark, encoded));
+        batches.push(EventBatch::new(core.id, after, through, &mark, encoded));
         after = through;
     }
+    *core = fresh;
+    done.batches.extend(batches);
     Ok(())
 }
 

@@ -229,10 +229,12 @@ impl Workspace {
         if let (Some(relay), Some(last)) = (&self.relay, done.batches.last()) {
             relay.moved(self.id, last.through);
         }
+        // First, for a batch read from the log may hold what came after a removal: nothing of it
+        // may reach the removed member, and a new audience reads again from before the batch.
+        self.drop_removed();
         for batch in done.batches {
             self.fan_out(Arc::new(batch));
         }
-        self.drop_removed();
         for (job, result) in done.answers {
             job.answer(result);
         }
