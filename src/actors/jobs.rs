@@ -41,6 +41,8 @@ pub struct Jobs {
     uploads: PathBuf,
     owner: String,
     wake: Notify,
+    /// Nothing is claimed any more.
+    idle: Notify,
     room: Arc<Semaphore>,
     stop: CancellationToken,
     arbiter: Arbiter,
@@ -55,6 +57,7 @@ impl Jobs {
             uploads,
             owner: Uuid::now_v7().to_string(),
             wake: Notify::new(),
+            idle: Notify::new(),
             room: Arc::new(Semaphore::new(AT_ONCE)),
             stop: CancellationToken::new(),
             arbiter: Arbiter::new(),
@@ -64,7 +67,10 @@ impl Jobs {
     /// Begins to claim jobs, on a thread of its own.
     pub fn run(self: &Arc<Self>) {
         let jobs = Arc::clone(self);
-        self.arbiter.spawn(async move { jobs.work().await });
+        self.arbiter.spawn(async move {
+            Arc::clone(&jobs).work().await;
+            jobs.idle.notify_one();
+        });
     }
 
     /// Where an upload waits for its job.
@@ -84,6 +90,8 @@ impl Jobs {
         let ended = self.room.acquire_many(all);
         // What is not done in time goes on from its checkpoint, here or elsewhere.
         let _ = tokio::time::timeout(STOP_WITHIN, ended).await;
+        // A thread that ends under an open connection would take it along.
+        let _ = tokio::time::timeout(STOP_WITHIN, self.idle.notified()).await;
         self.arbiter.stop();
     }
 

@@ -1,5 +1,6 @@
 //! Answers of every kind: problem documents, headers, the document of the API; nothing internal.
 
+use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -175,11 +176,12 @@ async fn whoever_asks_too_often_is_told_when_to_come_back() {
             .unwrap()
             .starts_with("\"user\";r=")
     );
-    let burst = futures::future::join_all((0..2_000).map(|_| owner.get("/me"))).await;
-    let refused = burst
-        .iter()
-        .find(|answer| answer.status == 429)
-        .expect("a limit");
+    let asked = futures::stream::iter(0..2_000).map(|_| owner.get("/me"));
+    let refused = asked.buffer_unordered(32).filter(|answer| {
+        let refused = answer.status == 429;
+        async move { refused }
+    });
+    let refused = std::pin::pin!(refused).next().await.expect("a limit");
     refused.refuses(429, "rate_limited");
     assert!(refused.headers.contains_key("retry-after"));
 }
