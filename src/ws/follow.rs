@@ -18,6 +18,8 @@ pub(super) struct Follow {
     /// Lists wanted, by subscription.
     wanted: HashMap<u64, Lists>,
     lists: Lists,
+    /// The class that a change of role brought while the past is replayed.
+    pub(super) next_class: Option<Audience>,
     /// Live events that wait while the past is replayed; `None` when it is.
     waiting: Option<Vec<Arc<EventBatch>>>,
 }
@@ -31,6 +33,7 @@ impl Follow {
             class: Audience::Members,
             wanted: HashMap::from([(id, lists.clone())]),
             lists,
+            next_class: None,
             waiting: Some(Vec::new()),
         }
     }

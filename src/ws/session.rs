@@ -281,7 +281,9 @@ impl Session {
         let Some(follow) = self.follows.get_mut(&workspace) else {
             return;
         };
-        if follow.is_open() && follow.class != class {
+        if !follow.is_open() {
+            follow.next_class = Some(class);
+        } else if follow.class != class {
             follow.class = class;
             let (seq, mark) = (follow.seq, Arc::clone(&follow.mark));
             let reason = "changed_audience";
@@ -551,11 +553,19 @@ impl Session {
         ctx: &mut Context,
     ) {
         self.handles.insert(workspace, handle);
-        let class = Audience::of_role(subscribed.role);
-        let audience = class.name();
         let (seq, mark) = (subscribed.seq, subscribed.mark.as_str());
         let Some(mut follow) = self.follows.remove(&workspace) else {
             return;
+        };
+        let joined_as = Audience::of_role(subscribed.role);
+        let class = follow.next_class.take().unwrap_or(joined_as);
+        let audience = class.name();
+        let past = match past {
+            // The role changed meanwhile: what was read is not what may be seen now.
+            Some((since, _)) if class != joined_as => {
+                Some((since, Replay::Reset("changed_audience")))
+            }
+            past => past,
         };
         match past {
             Some((since, Replay::Events(batch))) => {
