@@ -130,6 +130,10 @@ impl Jobs {
 
     /// Runs one import to its end.
     async fn import(&self, workspace: WorkspaceId, id: JobId) {
+        let facts = match find(&self.db, workspace, id).await {
+            Ok(job) => Arc::new(news(&job)),
+            Err(error) => return tracing::error!(%error, job = %id, "a claimed job can't be read"),
+        };
         let stop = CancellationToken::new();
         let beat = actix::spawn(beat(
             self.db.clone(),
@@ -145,10 +149,6 @@ impl Jobs {
         );
         let owner = self.owner.clone();
         let load = async move || load(&db, &registry, &uploads, workspace, id, &owner).await;
-        let facts = match find(&self.db, workspace, id).await {
-            Ok(job) => Arc::new(news(&job)),
-            Err(error) => return tracing::error!(%error, job = %id, "a claimed job can't be read"),
-        };
         let sink = LaneSink {
             registry: Arc::clone(&self.registry),
             workspace,
