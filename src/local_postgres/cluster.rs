@@ -174,9 +174,18 @@ impl Cluster {
                     command.arg("stop").arg("-D").arg(&self.data);
                     Account::run(command.args(["-w", "-t", "60", "-m", how]))
                 };
+                // Its guard may be ending it too: then its note goes a moment before its process.
+                let ends = || {
+                    (0..100).any(|_| {
+                        let gone = command_line(pid).is_none();
+                        if !gone {
+                            std::thread::sleep(std::time::Duration::from_millis(50));
+                        }
+                        gone
+                    })
+                };
                 match stop("fast") {
-                    // It may have ended in between, by its guard.
-                    Err(_) if command_line(pid).is_some() => stop("immediate"),
+                    Err(_) if !ends() => stop("immediate"),
                     _ => Ok(()),
                 }
             }
