@@ -46,6 +46,7 @@ fn kills() -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_forgets_nothing_that_it_acknowledged_and_doubles_nothing() {
+    estatebase::auth::install_crypto();
     let folder = data_folder();
     let mut server = Server::start(folder.path());
     let http = reqwest::Client::builder()
