@@ -36,12 +36,12 @@ impl Caller {
     }
 }
 
-/// How often the server dies: `make chaos` says. Not yet in `make test`, where it is not steady.
+/// How often the server dies; `make chaos` raises it.
 fn kills() -> usize {
     std::env::var("KILLS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
+        .unwrap_or(3)
 }
 
 #[tokio::test(flavor = "multi_thread")]
