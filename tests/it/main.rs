@@ -4,9 +4,13 @@
 mod accounts;
 mod auth_js;
 mod command_line;
+mod convergence;
 mod database;
 mod database_faults;
 mod errors;
+mod faults_nodes;
+mod faults_postgres;
+mod faults_redis;
 mod idempotency;
 mod identity;
 mod imports;

@@ -2,7 +2,11 @@
 //! people and sockets that use it.
 
 pub(crate) mod app;
+pub(crate) mod caller;
+pub(crate) mod cluster;
 pub(crate) mod db;
+pub(crate) mod editors;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod replica;
 pub(crate) mod socket;

@@ -11,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use sqlx::postgres::PgConnectOptions;
 use tempfile::TempDir;
 
+/// The key of the tokens that tests sign themselves.
+pub(crate) const JWT_SECRET: &str = "a secret for tests, longer than 32 bytes";
+
 /// The program with these arguments, separated by blanks, and a bare environment.
 pub(crate) fn estatebase(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_estatebase"));
@@ -47,10 +50,36 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it on a free port and waits until it serves.
+    /// Starts it on a free port, with a Postgres of its own, and waits until it serves.
     pub(crate) fn start(folder: &Path) -> Self {
         let mut command = estatebase("serve --port 0 --data-dir");
-        let mut child = command.arg(folder).stderr(Stdio::piped()).spawn().unwrap();
+        Server::of(command.arg(folder))
+    }
+
+    /// Starts one of the servers of a database that is there already, on this port (0: a free one).
+    /// It takes the tokens of [`Caller`](super::caller::Caller).
+    pub(crate) fn node(folder: &Path, port: u16, database_url: &str, redis: Option<&str>) -> Self {
+        let mut command = estatebase("serve --data-dir");
+        command
+            .arg(folder)
+            .args(["--port", &port.to_string()])
+            .env("DATABASE_URL", database_url)
+            .env("JWT_SECRET", JWT_SECRET)
+            .env("SECRET_KEY", "a key for tests, longer than 32 bytes")
+            .env("RATE_LIMIT", "off");
+        if let Some(url) = redis {
+            command.env("REDIS_URL", url);
+        }
+        Server::of(&mut command)
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let url = loop {
@@ -85,11 +114,22 @@ impl Server {
         signal(&self.child, Signal::TERM);
         self.child.wait().unwrap()
     }
+
+    /// Halts it as it stands, or lets it go on.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        let what = if frozen { Signal::STOP } else { Signal::CONT };
+        signal(&self.child, what);
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.url.rsplit(':').next().unwrap().parse().unwrap()
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if self.child.try_wait().unwrap().is_none() {
+            self.freeze(false);
             signal(&self.child, Signal::TERM);
             self.child.wait().unwrap();
         }
@@ -111,6 +151,20 @@ pub(crate) fn private_postgres(folder: &Path) -> PgConnectOptions {
         .username("estatebase_owner")
         .password(access["owner_password"].as_str().unwrap())
         .database("estatebase")
+}
+
+/// How often a fault happens: this variable's number, as `make chaos` sets it, or `few`.
+pub(crate) fn rounds(variable: &str, few: usize) -> usize {
+    std::env::var(variable)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(few)
+}
+
+/// A row of the table that `make chaos` prints: the fault, how often, what came of it, how long.
+pub(crate) fn report(fault: &str, count: usize, outcome: &str, begun: Instant) {
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("CHAOS | {fault} | {count} | {outcome} | {seconds:.1} s");
 }
 
 /// Waits up to ten seconds for something to come true.

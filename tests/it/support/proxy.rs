@@ -1,33 +1,67 @@
-//! A proxy between the server and its database that counts round trips and breaks connections at
-//! the worst moment.
+//! A TCP proxy that makes the network's faults: slowness, cuts, resets, silence, and connections
+//! that are dead on one side only. In front of Postgres it also counts round trips and can lose
+//! the answer of a COMMIT.
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use url::Url;
 
 /// `COMMIT` as a simple query (PostgreSQL protocol, message Q).
 const COMMIT: &[u8] = b"Q\x00\x00\x00\x0bCOMMIT\x00";
 
+/// What becomes of bytes and connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Way {
+    #[default]
+    Open,
+    /// Connections are cut, and new ones end at once.
+    Away,
+    /// Connections stay and are taken, and nothing passes; what was sent arrives when it is over.
+    Silent,
+}
+
+/// The network as it is just now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    way: Way,
+    /// Added to each piece of data, in both directions.
+    latency: Duration,
+    /// Connections made before this count of faults are reset.
+    resets: usize,
+    /// Connections made before this count of faults never hear or say anything again.
+    deaths: usize,
+}
+
 /// The proxy. Dropped, it lets nothing through any more.
 pub(crate) struct Proxy {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     state: Arc<State>,
-    away: watch::Sender<bool>,
+    link: watch::Sender<Link>,
+    accepting: JoinHandle<()>,
 }
 
 #[derive(Default)]
 struct State {
+    /// Where new connections lead.
+    target: Mutex<String>,
     /// Round trips that left a transaction open: all of a transaction's but its COMMIT.
     in_transaction: AtomicUsize,
     /// The next COMMIT reaches the database, its answer nobody.
     swallow: AtomicBool,
+    /// The next COMMIT does not even reach the database.
+    drop_commit: AtomicBool,
+    /// The same, and the database is not told that the other side is gone.
+    strand_commit: AtomicBool,
+    stranded: Mutex<Vec<TcpStream>>,
 }
 
 impl Proxy {
@@ -35,23 +69,33 @@ impl Proxy {
     pub(crate) async fn before(url: &str) -> (Proxy, String) {
         let mut url = Url::parse(url).unwrap();
         let host = url.host_str().unwrap().to_owned();
-        let target = format!("{host}:{}", url.port().unwrap_or(5432));
+        let proxy = Proxy::start(format!("{host}:{}", url.port().unwrap_or(5432)), true).await;
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(proxy.address.port())).unwrap();
+        url.set_query(Some("sslmode=disable"));
+        (proxy, url.into())
+    }
+
+    /// In front of anything else that speaks TCP.
+    pub(crate) async fn in_front_of(target: impl ToString) -> Proxy {
+        Proxy::start(target.to_string(), false).await
+    }
+
+    async fn start(target: String, postgres: bool) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(State::default());
-        let (away, is_away) = watch::channel(false);
-        tokio::spawn(accept(listener, target, Arc::clone(&state), is_away));
-        url.set_host(Some("127.0.0.1")).unwrap();
-        url.set_port(Some(address.port())).unwrap();
-        url.set_query(Some("sslmode=disable"));
-        (
-            Proxy {
-                address,
-                state,
-                away,
-            },
-            url.into(),
-        )
+        let state = Arc::new(State {
+            target: Mutex::new(target),
+            ..State::default()
+        });
+        let (link, seen) = watch::channel(Link::default());
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&state), postgres, seen));
+        Proxy {
+            address,
+            state,
+            link,
+            accepting,
+        }
     }
 
     /// Round trips so far that left a transaction open.
@@ -64,90 +108,241 @@ impl Proxy {
         self.state.swallow.store(true, Ordering::SeqCst);
     }
 
-    /// Whether that has happened.
-    pub(crate) fn has_lost_it(&self) -> bool {
-        !self.state.swallow.load(Ordering::SeqCst)
+    /// The next commit is cut off before it arrives.
+    pub(crate) fn lose_the_next_commit(&self) {
+        self.state.drop_commit.store(true, Ordering::SeqCst);
     }
 
-    /// The database goes away, or comes back.
+    /// The same, and the database's end stays open, with the transaction that nobody ends.
+    pub(crate) fn strand_the_next_commit(&self) {
+        self.state.strand_commit.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that has happened.
+    pub(crate) fn has_lost_it(&self) -> bool {
+        let state = &self.state;
+        [&state.swallow, &state.drop_commit, &state.strand_commit]
+            .iter()
+            .all(|armed| !armed.load(Ordering::SeqCst))
+    }
+
+    /// The other side goes away, or comes back.
     pub(crate) fn set_away(&self, away: bool) {
-        assert_ne!(self.address.port(), 0);
-        self.away.send_replace(away);
+        let way = if away { Way::Away } else { Way::Open };
+        self.link.send_modify(|link| link.way = way);
+    }
+
+    /// Nothing passes any more and nobody is told, or it passes again.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        let way = if silent { Way::Silent } else { Way::Open };
+        self.link.send_modify(|link| link.way = way);
+    }
+
+    /// How much later everything arrives.
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        self.link.send_modify(|link| link.latency = latency);
+    }
+
+    /// Both sides of every connection get a TCP reset; new ones are taken.
+    pub(crate) fn reset(&self) {
+        self.link.send_modify(|link| link.resets += 1);
+    }
+
+    /// A way to it from elsewhere.
+    pub(crate) fn handle(&self) -> Handle {
+        Handle {
+            state: Arc::clone(&self.state),
+            link: self.link.clone(),
+        }
+    }
+
+    /// Every connection stays open and is dead for good, as after a router forgot it; new ones live.
+    pub(crate) fn forget(&self) {
+        self.link.send_modify(|link| link.deaths += 1);
+    }
+}
+
+/// The way to a proxy while its owner is at work.
+pub(crate) struct Handle {
+    state: Arc<State>,
+    link: watch::Sender<Link>,
+}
+
+impl Handle {
+    /// From now on it stands in front of another one.
+    pub(crate) fn lead_to(&self, target: impl ToString) {
+        *self.state.target.lock().unwrap() = target.to_string();
+    }
+
+    /// See [`Proxy::reset`].
+    pub(crate) fn reset(&self) {
+        self.link.send_modify(|link| link.resets += 1);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.set_away(true);
     }
 }
 
 async fn accept(
     listener: TcpListener,
-    target: String,
     state: Arc<State>,
-    away: watch::Receiver<bool>,
+    postgres: bool,
+    link: watch::Receiver<Link>,
 ) {
     loop {
         let Ok((client, _)) = listener.accept().await else {
             return;
         };
-        if *away.borrow() {
+        if link.borrow().way == Way::Away {
             continue;
         }
-        let Ok(server) = TcpStream::connect(&target).await else {
-            continue;
-        };
-        client.set_nodelay(true).unwrap();
-        server.set_nodelay(true).unwrap();
-        let (from_client, to_client) = client.into_split();
-        let (from_server, to_server) = server.into_split();
-        let (state, mut away) = (Arc::clone(&state), away.clone());
+        let (state, link) = (Arc::clone(&state), link.clone());
         tokio::spawn(async move {
-            tokio::select! {
-                () = outward(from_client, to_server, &state) => {}
-                () = inward(from_server, to_client, &state) => {}
-                _ = away.wait_for(|away| *away) => {}
+            let target = state.target.lock().unwrap().clone();
+            if let Ok(server) = TcpStream::connect(target).await {
+                // Its ends are all the news there is of a connection.
+                let _ = join(client, server, postgres.then_some(&*state), link).await;
             }
         });
     }
 }
 
-async fn outward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
+async fn join(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    postgres: Option<&State>,
+    mut link: watch::Receiver<Link>,
+) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let born = *link.borrow();
+    let ended = {
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let to_client = Faulty {
+            to: to_client,
+            link: link.clone(),
+            born,
+        };
+        let to_server = Faulty {
+            to: to_server,
+            link: link.clone(),
+            born,
+        };
+        tokio::select! {
+            end = outward(from_client, to_server, postgres) => end,
+            () = inward(from_server, to_client, postgres) => End::Cut,
+            now = link.wait_for(|now| now.way == Way::Away || now.resets > born.resets) => match now {
+                Ok(now) if now.resets > born.resets => End::Reset,
+                _ => End::Cut,
+            }
+        }
+    };
+    match (ended, postgres) {
+        (End::Reset, _) => {
+            client.set_zero_linger()?;
+            server.set_zero_linger()?;
+        }
+        (End::Stranded, Some(state)) => state.stranded.lock().unwrap().push(server),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// How a connection ends.
+enum End {
+    Cut,
+    Reset,
+    /// The database's end stays.
+    Stranded,
+}
+
+/// One direction, as the network lets it.
+struct Faulty<'a> {
+    to: WriteHalf<'a>,
+    link: watch::Receiver<Link>,
+    born: Link,
+}
+
+impl Faulty<'_> {
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let latency = self.link.borrow().latency;
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let born = self.born.deaths;
+        let passes = |now: &Link| now.way == Way::Open && now.deaths == born;
+        if self.link.wait_for(passes).await.is_err() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        self.to.write_all(bytes).await
+    }
+}
+
+async fn outward(mut from: ReadHalf<'_>, mut to: Faulty<'_>, postgres: Option<&State>) -> End {
     let mut bytes = vec![0; 64 * 1024];
     loop {
         let Ok(count @ 1..) = from.read(&mut bytes).await else {
-            return;
+            return End::Cut;
         };
         let sent = &bytes[..count];
-        let swallow = sent.ends_with(COMMIT) && state.swallow.swap(false, Ordering::SeqCst);
-        if to.write_all(sent).await.is_err() {
-            return;
+        let armed = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
+        let commits = postgres.filter(|_| sent.ends_with(COMMIT));
+        if commits.is_some_and(|state| armed(&state.strand_commit)) {
+            return End::Stranded;
+        }
+        if commits.is_some_and(|state| armed(&state.drop_commit)) {
+            return End::Cut;
+        }
+        let swallow = commits.is_some_and(|state| armed(&state.swallow));
+        if to.send(sent).await.is_err() {
+            return End::Cut;
         }
         if swallow {
             // Long enough for the database to have done it; returning cuts both sides.
             tokio::time::sleep(Duration::from_millis(200)).await;
+            return End::Cut;
+        }
+    }
+}
+
+async fn inward(mut from: ReadHalf<'_>, mut to: Faulty<'_>, postgres: Option<&State>) {
+    loop {
+        let read = match postgres {
+            Some(state) => message(&mut from, state).await,
+            None => piece(&mut from).await,
+        };
+        let Ok(bytes) = read else { return };
+        if to.send(&bytes).await.is_err() {
             return;
         }
     }
 }
 
-async fn inward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
-    loop {
-        // A message: its type, its length (with the length's own four bytes), its body.
-        let mut head = [0; 5];
-        if from.read_exact(&mut head).await.is_err() {
-            return;
-        }
-        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let mut body = vec![0; length - 4];
-        if from.read_exact(&mut body).await.is_err() {
-            return;
-        }
-        // ReadyForQuery, inside a transaction.
-        if head[0] == b'Z' && body == b"T" {
-            state.in_transaction.fetch_add(1, Ordering::SeqCst);
-        }
-        if to
-            .write_all(&[head.as_slice(), &body].concat())
-            .await
-            .is_err()
-        {
-            return;
-        }
+async fn piece(from: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 64 * 1024];
+    let count = from.read(&mut bytes).await?;
+    bytes.truncate(count);
+    if count == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
+    Ok(bytes)
+}
+
+/// A message: its type, its length (with the length's own four bytes), its body.
+async fn message(from: &mut ReadHalf<'_>, state: &State) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 5];
+    from.read_exact(&mut bytes).await?;
+    let length = u32::from_be_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize;
+    bytes.resize(length + 1, 0);
+    from.read_exact(&mut bytes[5..]).await?;
+    // ReadyForQuery, inside a transaction.
+    if bytes[0] == b'Z' && bytes[5..] == *b"T" {
+        state.in_transaction.fetch_add(1, Ordering::SeqCst);
+    }
+    Ok(bytes)
 }
