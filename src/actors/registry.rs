@@ -2,6 +2,7 @@
 //! workspace that keeps failing. Made once, outside the HTTP server's factory.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ const CONNECTIONS: u32 = 8;
 /// Restarts of one workspace within a minute before it is refused.
 const MAX_RESTARTS: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// How long the end of the server waits for a workspace that is being read.
+const START_WITHIN: Duration = Duration::from_secs(2);
 
 /// All workspaces that run in this process.
 pub struct Registry {
@@ -28,6 +31,8 @@ pub struct Registry {
     /// reactor of the thread that waits for them.
     arbiters: Vec<(Arbiter, Db)>,
     slots: Mutex<HashMap<WorkspaceId, Arc<Slot>>>,
+    /// No workspace starts any more; changed while `slots` is locked.
+    stopping: AtomicBool,
     relay: OnceLock<Arc<Relay>>,
 }
 
@@ -48,6 +53,7 @@ impl Registry {
                 .map(|_| (Arbiter::new(), db.sibling(CONNECTIONS)))
                 .collect(),
             slots: Mutex::new(HashMap::new()),
+            stopping: AtomicBool::new(false),
             relay: OnceLock::new(),
         })
     }
@@ -71,7 +77,7 @@ impl Registry {
     /// Errors: `not_found` when there is no such workspace, `unavailable` while the database is
     /// away or when the workspace failed five times within a minute.
     pub async fn open(&self, id: WorkspaceId) -> Result<WorkspaceHandle, AppError> {
-        let slot = Arc::clone(self.slots.lock().entry(id).or_default());
+        let slot = self.slot(id)?;
         if let Some(handle) = slot.current.lock().clone().filter(WorkspaceHandle::is_open) {
             return Ok(handle);
         }
@@ -83,6 +89,16 @@ impl Registry {
                 .retain(|other, slot| *other != id || slot.current.lock().is_some());
         }
         opened
+    }
+
+    /// A workspace's place, while the server runs: sockets whose workspace is let go of at the end
+    /// ask for it once more, and a lane that began now would be cut off with its thread.
+    fn slot(&self, id: WorkspaceId) -> Result<Arc<Slot>, AppError> {
+        let mut slots = self.slots.lock();
+        if self.stopping.load(Ordering::SeqCst) {
+            return Err(AppError::unavailable("The server is stopping; try again"));
+        }
+        Ok(Arc::clone(slots.entry(id).or_default()))
     }
 
     async fn start(&self, id: WorkspaceId, slot: &Slot) -> Result<WorkspaceHandle, AppError> {
@@ -129,13 +145,19 @@ impl Registry {
 
     /// Ends every lane once it has answered what is under way, then the threads.
     pub async fn stop(&self) {
-        let running: Vec<WorkspaceHandle> = self
-            .slots
-            .lock()
-            .values()
-            .filter_map(|slot| slot.current.lock().clone())
-            .collect();
-        futures::future::join_all(running.iter().map(WorkspaceHandle::close)).await;
+        let slots: Vec<Arc<Slot>> = {
+            let slots = self.slots.lock();
+            self.stopping.store(true, Ordering::SeqCst);
+            slots.values().cloned().collect()
+        };
+        let ends = slots.iter().map(|slot| async {
+            // One that starts just now is waited for, unless the database keeps it waiting.
+            let started = tokio::time::timeout(START_WITHIN, slot.handle.lock()).await;
+            if let Some(handle) = started.ok().and_then(|handle| handle.clone()) {
+                handle.close().await;
+            }
+        });
+        futures::future::join_all(ends).await;
         for (arbiter, _) in &self.arbiters {
             arbiter.stop();
         }
@@ -162,5 +184,25 @@ impl Slot {
         restarts.push(Instant::now());
         metrics::counter!(crate::telemetry::RESTARTS).increment(1);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn no_workspace_starts_once_the_server_ends() {
+        actix_web::rt::System::new().block_on(async {
+            // Nobody answers there: whoever came as far as asking would be told another reason.
+            let db = Db::open("postgres://nobody@127.0.0.1:1/nothing", 2).unwrap();
+            let registry = Registry::new(&db, 1);
+            registry.stop().await;
+            let refused = registry.open(WorkspaceId(Uuid::from_u128(1))).await;
+            let error = refused.err().unwrap();
+            assert_eq!(error.detail, "The server is stopping; try again");
+        });
     }
 }
