@@ -172,7 +172,10 @@ impl Plan {
         }
         // The log alone is enough.
         let mut rebuilt = Client::empty();
-        self.database.log.iter().for_each(|event| rebuilt.hear(event));
+        self.database
+            .log
+            .iter()
+            .for_each(|event| rebuilt.hear(event));
         rebuilt.check(&self.database);
     }
 

@@ -56,7 +56,9 @@ impl Client {
             place => database.log[place - 1].hash,
         };
         assert_eq!(self.mark, mark(&hash), "another history");
-        database.log[place..].iter().for_each(|event| self.hear(event));
+        database.log[place..]
+            .iter()
+            .for_each(|event| self.hear(event));
     }
 
     pub fn hear(&mut self, event: &Event) {

@@ -95,10 +95,14 @@ impl Database {
             return false;
         }
         for (op, seq) in write.ops {
-            assert!(self.ops.insert(op, seq).is_none(), "an operation took effect twice");
+            assert!(
+                self.ops.insert(op, seq).is_none(),
+                "an operation took effect twice"
+            );
         }
         let rows = write.items.into_iter();
-        self.items.extend(rows.map(|(place, (_, item))| (place, item)));
+        self.items
+            .extend(rows.map(|(place, (_, item))| (place, item)));
         self.log.extend(write.events);
         self.next_number = write.next_number;
         if write.schema.is_some() || write.members.is_some() {

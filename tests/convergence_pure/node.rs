@@ -67,7 +67,11 @@ impl Node {
         let mut rest = group;
         while let Some((first, others)) = rest.split_first() {
             let items = rest.iter().take_while(|ask| ask.is_about_items()).count();
-            let part = if items == 0 { std::slice::from_ref(first) } else { &rest[..items] };
+            let part = if items == 0 {
+                std::slice::from_ref(first)
+            } else {
+                &rest[..items]
+            };
             rest = if items == 0 { others } else { &rest[items..] };
             // Another node was faster: read, and judge anew.
             while !self.attempt(database, part, fate, &mut unanswered) {
@@ -128,9 +132,8 @@ impl Ask {
     }
 
     fn items(&self, list: ListId) -> ItemCommand {
-        let raw = |value: &Value| -> RawValues {
-            serde_json::from_str(&value.to_string()).unwrap()
-        };
+        let raw =
+            |value: &Value| -> RawValues { serde_json::from_str(&value.to_string()).unwrap() };
         let id = |value: &Value| -> ItemId { value.as_str().unwrap().parse().unwrap() };
         let each = |kind: &str| self.what.get(kind).and_then(Value::as_array);
         let ids = |items: &Vec<Value>| items.iter().map(id).collect();
@@ -141,7 +144,11 @@ impl Ask {
                 values: raw(&item["values"]),
             });
             let (items, typecast) = (items.collect(), false);
-            return ItemCommand::Create { list, items, typecast };
+            return ItemCommand::Create {
+                list,
+                items,
+                typecast,
+            };
         }
         if let Some(items) = each("update") {
             let items = items.iter().map(|item| ItemPatch {
@@ -151,11 +158,19 @@ impl Ask {
                 if_values: item.get("if_values").map(raw),
             });
             let (items, typecast) = (items.collect(), false);
-            return ItemCommand::Update { list, items, typecast };
+            return ItemCommand::Update {
+                list,
+                items,
+                typecast,
+            };
         }
         if let Some(items) = each("delete") {
             let (ids, if_version) = (ids(items), None);
-            return ItemCommand::Delete { list, ids, if_version };
+            return ItemCommand::Delete {
+                list,
+                ids,
+                if_version,
+            };
         }
         let ids = ids(each("restore").unwrap());
         ItemCommand::Restore { list, ids }
@@ -208,17 +223,31 @@ impl<'a> Group<'a> {
             if judge_role(&self.node.members, ask.by, whom, new).is_ok() {
                 self.node.members.insert(whom, new);
                 self.members = Some(self.node.members.clone());
-                self.log(ask, "member.role_changed", vec![json!({"user": whom, "role": new}).to_string()]);
+                self.log(
+                    ask,
+                    "member.role_changed",
+                    vec![json!({"user": whom, "role": new}).to_string()],
+                );
             }
         } else if may(Action::WriteSchema) {
             let (list, at) = (self.list(), self.database.list);
             if let Some(key) = text("add_column") {
                 let spec = serde_json::from_value(json!({"key": key, "type": "number"})).unwrap();
                 let made = add_columns(&list, &[spec], |_| String::new(), now());
-                self.take_schema(ask, "column.created", made.ok(), &json!({"list": at, "key": key}));
+                self.take_schema(
+                    ask,
+                    "column.created",
+                    made.ok(),
+                    &json!({"list": at, "key": key}),
+                );
             } else if let Some(key) = text("drop_column") {
                 let changed = drop_column(&list, &key, now()).ok().map(|(list, _)| list);
-                self.take_schema(ask, "column.deleted", changed, &json!({"list": at, "key": key}));
+                self.take_schema(
+                    ask,
+                    "column.deleted",
+                    changed,
+                    &json!({"list": at, "key": key}),
+                );
             }
         }
     }
@@ -243,7 +272,10 @@ impl<'a> Group<'a> {
         for place in command.known_places() {
             // What memory lacks is read; it may be newer than the node knows of.
             if let Some(item) = self.database.items.get(&place) {
-                self.node.items.entry(place).or_insert_with(|| Arc::clone(item));
+                self.node
+                    .items
+                    .entry(place)
+                    .or_insert_with(|| Arc::clone(item));
             }
         }
         let members = |_: UserId| true;

@@ -23,14 +23,36 @@ use crate::support::replica::{self, Replica};
 /// What one person does; `pick` counts among the items that they know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Act {
-    Create { count: usize, value: i64 },
-    Edit { pick: usize, key: String, value: Option<i64> },
-    EditMany { picks: Vec<usize>, key: String, value: i64 },
-    Delete { picks: Vec<usize> },
-    Restore { pick: usize },
-    AddColumn { key: String },
-    DropColumn { key: String },
-    Role { of: usize, role: String },
+    Create {
+        count: usize,
+        value: i64,
+    },
+    Edit {
+        pick: usize,
+        key: String,
+        value: Option<i64>,
+    },
+    EditMany {
+        picks: Vec<usize>,
+        key: String,
+        value: i64,
+    },
+    Delete {
+        picks: Vec<usize>,
+    },
+    Restore {
+        pick: usize,
+    },
+    AddColumn {
+        key: String,
+    },
+    DropColumn {
+        key: String,
+    },
+    Role {
+        of: usize,
+        role: String,
+    },
     /// Hangs up and comes back.
     Disconnect,
     /// The connection is reset with whatever is on its way.
@@ -172,23 +194,29 @@ impl Client {
                 let items: Vec<Value> = (0..count)
                     .map(|_| json!({"id": Uuid::now_v7(), "values": {"A": value}}))
                     .collect();
-                self.over_the_socket("create", json!({ "items": items })).await;
+                self.over_the_socket("create", json!({ "items": items }))
+                    .await;
             }
             Act::Edit { pick, key, value } => {
                 let item = json!({"id": self.item(pick), "values": {key: value}});
-                self.over_the_socket("edit", json!({ "items": [item] })).await;
+                self.over_the_socket("edit", json!({ "items": [item] }))
+                    .await;
             }
             Act::EditMany { picks, key, value } => {
                 let change = |item: Value| json!({"id": item, "values": {&key: value}});
                 let items: Vec<Value> = self.items(&picks).into_iter().map(change).collect();
                 let path = format!("{list}/items");
-                self.over_http("PATCH", &path, json!({ "items": items })).await;
+                self.over_http("PATCH", &path, json!({ "items": items }))
+                    .await;
             }
             Act::Delete { picks } => {
                 let ids = json!({ "ids": self.items(&picks) });
                 match picks.len() % 2 {
                     0 => self.over_the_socket("delete", ids).await,
-                    _ => self.over_http("POST", &format!("{list}/items/delete"), ids).await,
+                    _ => {
+                        self.over_http("POST", &format!("{list}/items/delete"), ids)
+                            .await
+                    }
                 }
             }
             Act::Restore { pick } => {
@@ -198,7 +226,8 @@ impl Client {
             }
             Act::AddColumn { key } => {
                 let column = json!({"key": key, "type": "number"});
-                self.over_http("POST", &format!("{list}/columns"), column).await;
+                self.over_http("POST", &format!("{list}/columns"), column)
+                    .await;
             }
             Act::DropColumn { key } => {
                 let path = format!("{list}/columns/{key}");
@@ -206,7 +235,8 @@ impl Client {
             }
             Act::Role { of, role } => {
                 let path = format!("{}/members/{}", self.workspace, self.people[of]);
-                self.over_http("PATCH", &path, json!({ "role": role })).await;
+                self.over_http("PATCH", &path, json!({ "role": role }))
+                    .await;
             }
             Act::Disconnect => self.replica.drop_socket(),
             Act::LoseFrames => self.front.reset(),
@@ -225,7 +255,10 @@ impl Client {
         let id = |path: &str| path.rsplit('/').next().unwrap().to_owned();
         let mut frame = json!({"type": kind, "op": op,
             "workspace": id(&self.workspace), "list": id(&self.list)});
-        frame.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        frame
+            .as_object_mut()
+            .unwrap()
+            .extend(rest.as_object().unwrap().clone());
         let begun = Instant::now();
         loop {
             self.connected().await;
@@ -251,7 +284,9 @@ impl Client {
     async fn over_http(&mut self, method: &str, path: &str, body: Value) {
         let key = Uuid::now_v7().to_string();
         let caller = self.replica.caller.clone();
-        let heard = caller.insist(&self.pages(), method, path, &key, &body).await;
+        let heard = caller
+            .insist(&self.pages(), method, path, &key, &body)
+            .await;
         accept(i64::from(heard.status), &heard.body);
     }
 
@@ -290,7 +325,10 @@ impl Scene {
         let owner = first.person("owner").await;
         let workspace = owner.workspace().await;
         let list = owner
-            .list(&workspace, &[("A", "number"), ("B", "number"), ("No", "auto_number")])
+            .list(
+                &workspace,
+                &[("A", "number"), ("B", "number"), ("No", "auto_number")],
+            )
             .await;
         let mut people = vec![owner.clone()];
         for n in 1..PEOPLE {
@@ -302,7 +340,10 @@ impl Scene {
         while apps.len() < servers {
             apps.push(apps[0].again());
         }
-        let ids: Vec<Uuid> = people.iter().map(|person| person.id.parse().unwrap()).collect();
+        let ids: Vec<Uuid> = people
+            .iter()
+            .map(|person| person.id.parse().unwrap())
+            .collect();
         let mut clients = Vec::new();
         for (n, person) in people.iter().enumerate() {
             let front = Proxy::in_front_of(apps[n % servers].address).await;
@@ -326,12 +367,20 @@ impl Scene {
     }
 
     async fn round(&mut self, round: &Round) {
-        let fronts: Vec<_> = self.clients.iter().map(|client| client.front.handle()).collect();
-        let acting = self.clients.iter_mut().zip(&round.acts).map(|(client, acts)| async move {
-            for act in acts {
-                client.act(act.clone()).await;
-            }
-        });
+        let fronts: Vec<_> = self
+            .clients
+            .iter()
+            .map(|client| client.front.handle())
+            .collect();
+        let acting = self
+            .clients
+            .iter_mut()
+            .zip(&round.acts)
+            .map(|(client, acts)| async move {
+                for act in acts {
+                    client.act(act.clone()).await;
+                }
+            });
         let apps = &mut self.apps;
         let fault = async {
             match round.fault {
@@ -361,7 +410,10 @@ impl Scene {
         let pages = replica::rows(&items);
         for (n, client) in self.clients.iter().enumerate() {
             let held = client.replica.living();
-            assert!(held == pages, "at {end}, {n} holds\n{held:?}\nbut the pages say\n{pages:?}");
+            assert!(
+                held == pages,
+                "at {end}, {n} holds\n{held:?}\nbut the pages say\n{pages:?}"
+            );
         }
     }
 }
@@ -400,5 +452,10 @@ async fn whatever_people_do_and_whatever_breaks_all_copies_converge() {
     for seed in 0..seeds {
         attempt(Plan::new(seed as u64)).await;
     }
-    report("convergence over sockets and HTTP (plans)", seeds, "all copies equal the pages", begun);
+    report(
+        "convergence over sockets and HTTP (plans)",
+        seeds,
+        "all copies equal the pages",
+        begun,
+    );
 }

@@ -78,7 +78,12 @@ impl Drop for Redis {
 async fn without_redis_or_with_a_bad_one_every_write_arrives_everywhere() {
     let (begun, times) = (Instant::now(), rounds("REDIS_FAULTS", 1));
     let Some(redis) = Redis::start() else {
-        report("Redis: killed, emptied, slow", 0, "SKIPPED: no redis-server is installed", begun);
+        report(
+            "Redis: killed, emptied, slow",
+            0,
+            "SKIPPED: no redis-server is installed",
+            begun,
+        );
         return;
     };
     let port = redis.port;
@@ -111,7 +116,10 @@ async fn without_redis_or_with_a_bad_one_every_write_arrives_everywhere() {
                     .unwrap();
                 redis = Some(Redis::of(&program, port));
             }
-            2 => assert_eq!(redis.as_ref().unwrap().tell("FLUSHALL").unwrap(), b"+OK\r\n"),
+            2 => assert_eq!(
+                redis.as_ref().unwrap().tell("FLUSHALL").unwrap(),
+                b"+OK\r\n"
+            ),
             _ => proxy.set_latency(Duration::from_secs(1)),
         }
         let editors = ground.editors(&both[..1], 10);
@@ -125,10 +133,17 @@ async fn without_redis_or_with_a_bad_one_every_write_arrives_everywhere() {
             .reach(BEFORE as i64 + told.len() as i64, &both)
             .await
             .unwrap();
-        assert!(written.elapsed() < Duration::from_secs(3), "{n}: {:?}", written.elapsed());
+        assert!(
+            written.elapsed() < Duration::from_secs(3),
+            "{n}: {:?}",
+            written.elapsed()
+        );
         proxy.set_latency(Duration::ZERO);
     }
-    assert!(longest < Duration::from_secs(2), "a write waited {longest:?}");
+    assert!(
+        longest < Duration::from_secs(2),
+        "a write waited {longest:?}"
+    );
     ground.check(&both, &told, BEFORE).await;
     let pages = replica::rows(&ground.owner.items(&both, &ground.list).await);
     assert!(replica.living() == pages);
@@ -137,6 +152,15 @@ async fn without_redis_or_with_a_bad_one_every_write_arrives_everywhere() {
     for node in nodes {
         assert!(node.stop().success());
     }
-    let outcome = format!("{} writes, {} ms at most, all seen elsewhere", told.len(), longest.as_millis());
-    report("Redis: killed, back, emptied, slow", times * 4, &outcome, begun);
+    let outcome = format!(
+        "{} writes, {} ms at most, all seen elsewhere",
+        told.len(),
+        longest.as_millis()
+    );
+    report(
+        "Redis: killed, back, emptied, slow",
+        times * 4,
+        &outcome,
+        begun,
+    );
 }

@@ -1,11 +1,11 @@
-//! Kill -9 under load: what was acknowledged is there, nothing is there twice, and the log is whole.
+//! Kill -9 under fifty editors: what was acknowledged is there, nothing is there twice, and the log is whole.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::program::{Server, data_folder};
+use crate::support::program::{Server, data_folder, report, rounds};
 
 struct Caller {
     http: reqwest::Client,
@@ -36,17 +36,12 @@ impl Caller {
     }
 }
 
-/// How often the server dies; `make chaos` raises it.
-fn kills() -> usize {
-    std::env::var("KILLS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(3)
-}
+const EDITORS: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_forgets_nothing_that_it_acknowledged_and_doubles_nothing() {
     estatebase::auth::install_crypto();
+    let (begun, kills) = (Instant::now(), rounds("KILLS", 3));
     let folder = data_folder();
     let mut server = Server::start(folder.path());
     let http = reqwest::Client::builder()
@@ -93,13 +88,13 @@ async fn a_killed_server_forgets_nothing_that_it_acknowledged_and_doubles_nothin
     let mut acknowledged: HashMap<u64, String> = HashMap::new();
     let mut open: Vec<u64> = Vec::new();
     let mut next = 0;
-    for round in 0..kills() {
+    for round in 0..kills {
         let url = api(&server, &items);
         let until =
             tokio::time::Instant::now() + Duration::from_millis(300 + 170 * (round as u64 % 4));
-        let writers = (0..8).map(|writer| {
+        let writers = (0..EDITORS).map(|writer| {
             let (caller, url) = (&caller, &url);
-            let from = next + writer * 100_000;
+            let from = next + writer * 10_000;
             async move {
                 let mut told = Vec::new();
                 for n in from.. {
@@ -180,9 +175,9 @@ async fn a_killed_server_forgets_nothing_that_it_acknowledged_and_doubles_nothin
         .unwrap();
     assert_eq!(verdict["ok"], true, "{verdict}");
     assert_eq!(verdict["events"].as_u64().unwrap(), 2 + found.len() as u64);
-    println!(
-        "{} kills, {} writes acknowledged, none lost, none doubled",
-        kills(),
+    let outcome = format!(
+        "{} writes of {EDITORS} editors, none lost, none doubled",
         found.len()
     );
+    report("server: kill -9", kills, &outcome, begun);
 }

@@ -72,13 +72,8 @@ impl Caller {
             "amr": [], "session_id": Uuid::now_v7(), "is_anonymous": false,
         });
         let key = EncodingKey::from_secret(JWT_SECRET.as_bytes());
-        let token =
-            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
-        Caller {
-            id,
-            token,
-            http,
-        }
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+        Caller { id, token, http }
     }
 
     /// Asks once; nothing when no answer came.
@@ -162,7 +157,13 @@ impl Caller {
     pub(crate) async fn ground(&self, servers: &[String]) -> (String, String) {
         let key = || Uuid::now_v7().to_string();
         let made = self
-            .insist(servers, "POST", "/workspaces", &key(), &json!({"name": "W"}))
+            .insist(
+                servers,
+                "POST",
+                "/workspaces",
+                &key(),
+                &json!({"name": "W"}),
+            )
             .await
             .is(201);
         let workspace = format!("/workspaces/{}", made["id"].as_str().unwrap());

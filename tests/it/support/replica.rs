@@ -45,8 +45,13 @@ pub(crate) struct Replica {
 }
 
 /// The socket is gone, or this was the last that it said.
-#[derive(Debug)]
-pub(crate) struct Gone(pub(crate) String);
+pub(crate) struct Gone(String);
+
+impl std::fmt::Debug for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the socket is gone: {}", self.0)
+    }
+}
 
 impl Replica {
     pub(crate) fn new(caller: Caller, workspace: &str, lists: &[String]) -> Replica {
