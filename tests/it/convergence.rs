@@ -2,7 +2,7 @@
 //! lose their connections and their server. At every quiet point each copy that is kept true by
 //! events alone is what the database's pages say.
 //!
-//! `SEEDS` says how many plans, `SEED` runs one again, `PLAN` one from the file that a failure left.
+//! `PLANS` says how many, `SEED` runs one again, `PLAN_FILE` one from the file that a failure left.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -90,7 +90,7 @@ impl Plan {
     fn new(seed: u64) -> Plan {
         let mut chance = StdRng::seed_from_u64(seed);
         let servers = 1 + usize::try_from(seed % 2).unwrap();
-        let rounds = (0..4)
+        let rounds = (0..3)
             .map(|_| Round {
                 acts: (0..PEOPLE)
                     .map(|_| (0..6).map(|_| act(&mut chance)).collect())
@@ -433,14 +433,14 @@ async fn attempt(plan: Plan) {
     if let Err(error) = tokio::spawn(run(plan)).await {
         let file = std::env::temp_dir().join(format!("estatebase-plan-{seed}.json"));
         std::fs::write(&file, json).unwrap();
-        panic!("SEED={seed} (PLAN={}) failed: {error}", file.display());
+        panic!("SEED={seed} (PLAN_FILE={}) failed: {error}", file.display());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_people_do_and_whatever_breaks_all_copies_converge() {
     let begun = Instant::now();
-    if let Some(file) = std::env::var_os("PLAN") {
+    if let Some(file) = std::env::var_os("PLAN_FILE") {
         let plan = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         return attempt(plan).await;
     }
@@ -448,7 +448,7 @@ async fn whatever_people_do_and_whatever_breaks_all_copies_converge() {
         let seed = u64::try_from(rounds("SEED", 0)).unwrap();
         return attempt(Plan::new(seed)).await;
     }
-    let seeds = rounds("SEEDS", 2);
+    let seeds = rounds("PLANS", 2);
     for seed in 0..seeds {
         attempt(Plan::new(seed as u64)).await;
     }

@@ -9,6 +9,7 @@ mod database;
 mod database_faults;
 mod errors;
 mod faults_nodes;
+mod faults_panics;
 mod faults_postgres;
 mod faults_redis;
 mod idempotency;
