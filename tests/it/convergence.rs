@@ -162,14 +162,13 @@ impl Client {
     }
 
     async fn connected(&mut self) {
-        let begun = Instant::now();
-        while !self.replica.is_connected() {
-            let (socket, pages) = (self.socket(), self.pages());
-            if let Err(gone) = self.replica.connect(&socket, &pages).await {
-                assert!(begun.elapsed() < Duration::from_secs(20), "{gone:?}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
+        let (socket, pages) = (self.socket(), self.pages());
+        self.replica.insist(&socket, &pages).await;
+    }
+
+    async fn settle(&mut self, end: i64) {
+        let (socket, pages) = (self.socket(), self.pages());
+        self.replica.settle(end, &socket, &pages).await;
     }
 
     /// An item that they know, in whatever state.
@@ -288,19 +287,6 @@ impl Client {
             .insist(&self.pages(), method, path, &key, &body)
             .await;
         accept(i64::from(heard.status), &heard.body);
-    }
-
-    /// Stands where the log ends, and holds what the pages hold.
-    async fn settle(&mut self, end: i64) {
-        let begun = Instant::now();
-        loop {
-            self.connected().await;
-            let pages = self.pages();
-            match self.replica.reach(end, &pages).await {
-                Ok(()) => return,
-                Err(gone) => assert!(begun.elapsed() < Duration::from_secs(30), "{gone:?}"),
-            }
-        }
     }
 }
 

@@ -191,10 +191,7 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
     let mut replicas = following.join_all().await;
     for (client, replica) in replicas.iter_mut().enumerate() {
         let socket = urls[client % 2].trim_start_matches("http://");
-        if !replica.is_connected() {
-            replica.connect(socket, &urls).await.unwrap();
-        }
-        replica.reach(end, &urls).await.unwrap();
+        replica.settle(end, socket, &urls).await;
         assert!(
             replica.living() == pages,
             "client {client} sees something else"

@@ -2,7 +2,7 @@
 //! kept true by events alone, over any number of sockets, one after the other.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -11,6 +11,9 @@ use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::caller::Caller;
+
+/// How long it tries before that counts as a fault of the server.
+const INSISTENCE: Duration = Duration::from_secs(30);
 
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -155,6 +158,29 @@ impl Replica {
                 }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => return Err(self.lost(format!("{other:?}"))),
+            }
+        }
+    }
+
+    /// Connects, again and again if it must, as a client does.
+    pub(crate) async fn insist(&mut self, socket: &str, pages: &[String]) {
+        let begun = Instant::now();
+        while !self.is_connected() {
+            if let Err(gone) = self.connect(socket, pages).await {
+                assert!(begun.elapsed() < INSISTENCE, "{gone:?}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    /// Stands at `seq`, however often it must connect for it.
+    pub(crate) async fn settle(&mut self, seq: i64, socket: &str, pages: &[String]) {
+        let begun = Instant::now();
+        loop {
+            self.insist(socket, pages).await;
+            match self.reach(seq, pages).await {
+                Ok(()) => return,
+                Err(gone) => assert!(begun.elapsed() < INSISTENCE, "{gone:?}"),
             }
         }
     }
