@@ -77,10 +77,11 @@ impl Registry {
         }
         let opened = self.start(id, &slot).await;
         if opened.is_err() {
-            // Nothing runs here: a stranger's guesses must not fill the map.
-            self.slots
-                .lock()
-                .retain(|other, slot| *other != id || slot.current.lock().is_some());
+            // Nothing runs here: a stranger's guesses must not fill the map. Who else holds the slot
+            // may be starting the actor: beside the map's hold and ours there is none then.
+            self.slots.lock().retain(|other, slot| {
+                *other != id || slot.current.lock().is_some() || Arc::strong_count(slot) > 2
+            });
         }
         opened
     }
@@ -162,5 +163,27 @@ impl Slot {
         restarts.push(Instant::now());
         metrics::counter!(crate::telemetry::RESTARTS).increment(1);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_failed_start_takes_no_place_from_under_another_caller() {
+        let away = Db::open("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
+        let registry = Registry::new(&away, 1);
+        let id = WorkspaceId(uuid::Uuid::now_v7());
+
+        let other = Arc::clone(registry.slots.lock().entry(id).or_default());
+        assert!(registry.open(id).await.is_err());
+        let kept = registry.slots.lock().get(&id).cloned();
+        assert!(kept.is_some_and(|slot| Arc::ptr_eq(&slot, &other)));
+
+        drop(other);
+        assert!(registry.open(id).await.is_err());
+        assert!(registry.slots.lock().is_empty());
+        registry.stop().await;
     }
 }

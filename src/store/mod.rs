@@ -17,6 +17,7 @@ pub mod schema;
 mod tx;
 pub mod verify;
 pub mod workspaces;
+mod writers;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,11 +28,14 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 pub use error::StoreError;
 pub use tx::{Purpose, Tx};
 
+use self::writers::Writers;
+
 /// The pool of connections, signed in as the app's role.
 #[derive(Clone)]
 pub struct Db {
     pool: PgPool,
     options: PgConnectOptions,
+    writers: Writers,
 }
 
 impl Db {
@@ -58,7 +62,11 @@ impl Db {
             .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(300))
             .connect_lazy_with(options.clone());
-        Db { pool, options }
+        Db {
+            pool,
+            writers: Writers::new(options.clone()),
+            options,
+        }
     }
 
     /// Whether the database answers.

@@ -21,3 +21,4 @@ mod members;
 mod migrate;
 mod queries;
 mod support;
+mod two_nodes;

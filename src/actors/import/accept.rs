@@ -157,12 +157,18 @@ fn read_sample(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     Ok((sample, whole))
 }
 
+/// A large file goes to the disk as it comes: all of it at its end, hundreds of megabytes, would make
+/// every commit beside it wait for a second.
+const SYNC_EVERY: u64 = 2 * 1024 * 1024;
+
 /// The file being written; moves into the blocking pool and back.
 struct Writer {
     file: File,
     path: TempPath,
     hash: Sha256,
     size: u64,
+    /// Written and not yet told to the disk.
+    unsynced: u64,
 }
 
 impl Writer {
@@ -177,6 +183,7 @@ impl Writer {
             path,
             hash: Sha256::new(),
             size: 0,
+            unsynced: 0,
         })
     }
 
@@ -184,6 +191,11 @@ impl Writer {
         self.file.write_all(bytes).map_err(failed)?;
         self.hash.update(bytes);
         self.size += length(bytes);
+        self.unsynced += length(bytes);
+        if self.unsynced >= SYNC_EVERY {
+            self.file.sync_data().map_err(failed)?;
+            self.unsynced = 0;
+        }
         Ok(self)
     }
 

@@ -6,12 +6,16 @@
 
 mod admin;
 mod broadcast;
+mod catch_up;
 mod command;
 mod core;
 mod create;
+mod durable;
+mod entry;
 mod group;
 mod handle;
 mod import;
+mod known;
 mod news;
 
 use std::collections::{HashMap, VecDeque};
@@ -323,7 +327,7 @@ async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
             Some(job) => import::run(db, core, job).await,
             None => Done::default(),
         },
-        None => group::look(db, core).await,
+        None => catch_up::look(db, core).await,
         Some(Command::Items(_)) => group::run(db, core, group).await,
     }
 }

@@ -14,6 +14,8 @@ use url::Url;
 
 /// `COMMIT` as a simple query (PostgreSQL protocol, message Q).
 const COMMIT: &[u8] = b"Q\x00\x00\x00\x0bCOMMIT\x00";
+/// What a group commit answers (message D: one column, four bytes), written and committed at once.
+const DONE: &[u8] = b"\x00\x01\x00\x00\x00\x04done";
 
 /// The proxy. Dropped, it lets nothing through any more.
 pub(crate) struct Proxy {
@@ -26,7 +28,9 @@ pub(crate) struct Proxy {
 struct State {
     /// Round trips that left a transaction open: all of a transaction's but its COMMIT.
     in_transaction: AtomicUsize,
-    /// The next COMMIT reaches the database, its answer nobody.
+    /// Groups committed, each in one round trip.
+    groups: AtomicUsize,
+    /// The next COMMIT or group reaches the database, its answer nobody.
     swallow: AtomicBool,
 }
 
@@ -57,6 +61,11 @@ impl Proxy {
     /// Round trips so far that left a transaction open.
     pub(crate) fn in_transaction(&self) -> usize {
         self.state.in_transaction.load(Ordering::SeqCst)
+    }
+
+    /// Groups committed so far.
+    pub(crate) fn groups(&self) -> usize {
+        self.state.groups.load(Ordering::SeqCst)
     }
 
     /// The next commit takes effect and its answer is lost.
@@ -127,6 +136,7 @@ async fn outward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State)
 }
 
 async fn inward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) {
+    let mut swallowed = false;
     loop {
         // A message: its type, its length (with the length's own four bytes), its body.
         let mut head = [0; 5];
@@ -137,6 +147,17 @@ async fn inward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State) 
         let mut body = vec![0; length - 4];
         if from.read_exact(&mut body).await.is_err() {
             return;
+        }
+        if head[0] == b'D' && body == DONE {
+            state.groups.fetch_add(1, Ordering::SeqCst);
+            swallowed = state.swallow.swap(false, Ordering::SeqCst);
+        }
+        if swallowed {
+            // ReadyForQuery follows the commit; returning cuts both sides.
+            if head[0] == b'Z' {
+                return;
+            }
+            continue;
         }
         // ReadyForQuery, inside a transaction.
         if head[0] == b'Z' && body == b"T" {
