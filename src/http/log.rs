@@ -36,7 +36,7 @@ pub async fn events(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     if asked.after_seq < 0 {
         return Err(AppError::malformed("after_seq: 0 or more"));
     }
-    if asked.after_seq + 1 < snapshot.oldest_seq {
+    if asked.after_seq < snapshot.oldest_seq - 1 {
         return Err(AppError::gone("Events that old are no longer kept"));
     }
     let mut tx = Tx::begin(&state.db, snapshot.id, Purpose::Page).await?;
