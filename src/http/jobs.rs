@@ -9,6 +9,7 @@ use super::cursor::{self, page_size};
 use super::extract::{Access, Caller, access, path_id, query, remember, state};
 use super::problem::json_at;
 use super::submit::admin;
+use crate::actors::import::accept;
 use crate::actors::workspace::AdminCommand;
 use crate::domain::item::time;
 use crate::domain::roles::{Action, Role};
@@ -253,11 +254,12 @@ pub async fn cancel(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     if job.created_by != caller.0.user && access.role < Role::Admin {
         return Err(AppError::forbidden());
     }
-    admin(
-        &access,
-        &caller,
-        remember,
-        AdminCommand::CancelImport { job: job.id },
-    )
-    .await
+    let command = AdminCommand::CancelImport { job: job.id };
+    let cancelled = admin(&access, &caller, remember, command).await?;
+    // One that was still queued has no runner who would.
+    let file = accept::path_of(state(&request)?.jobs.uploads(), job.id);
+    if let Err(error) = accept::discard(file).await {
+        tracing::warn!(%error, job = %job.id, "the file of a cancelled job stays until it is swept");
+    }
+    Ok(cancelled)
 }
