@@ -378,3 +378,67 @@ async fn the_end_of_a_job_is_told_once_and_its_file_goes() {
         assert_ne!(frame["type"], "job", "{frame}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_errors_holds_all_of_them_and_runs_no_formula() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let rows = "=1+cmd\n".repeat(2_500);
+    let file = format!("Price\n{rows}").into_bytes();
+    let path = format!("{list}/imports");
+    let queued = owner.upload(&path, "text/csv", file).await;
+    let job = queued.is(202)["id"].as_str().unwrap().to_owned();
+    eventually("the file is gone", || names(&app.uploads()).is_empty());
+    let errors = format!("{workspace}/jobs/{job}/errors");
+    let all = owner.get(&format!("{errors}?format=csv")).await;
+    all.is(200);
+    let lines: Vec<&str> = all.text.lines().collect();
+    assert_eq!(lines.len(), 1 + 2_500);
+    assert!(
+        lines[2_500].starts_with("2500,Price,'=1+cmd,not_a_number,"),
+        "{}",
+        lines[2_500]
+    );
+    assert!(all.headers.contains_key("x-workspace-seq"));
+    let limited = format!("{errors}?format=csv&limit=10");
+    owner.get(&limited).await.refuses(422, "validation");
+    // The last page says so, be it full.
+    let page = owner.get(&format!("{errors}?limit=1000")).await;
+    let cursor = page.is(200)["next_cursor"].as_str().unwrap();
+    let last = owner
+        .get(&format!("{errors}?limit=1000&cursor={cursor}"))
+        .await;
+    let cursor = last.is(200)["next_cursor"].as_str().unwrap();
+    let last = owner
+        .get(&format!("{errors}?limit=500&cursor={cursor}"))
+        .await;
+    assert_eq!(last.is(200)["data"].as_array().unwrap().len(), 500);
+    assert!(last.body["next_cursor"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_an_upload_make_one_list_and_one_job() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let url = app.url(&format!("/api/v1{workspace}/imports?list_name=Sales"));
+    let copies = (0..6).map(|_| {
+        let request = reqwest::Client::new().post(&url);
+        let request = request.bearer_auth(owner.token.as_deref().unwrap());
+        let request = request.header("content-type", "text/csv");
+        let request = request.header("idempotency-key", "once");
+        request.body("Name,Price\nOak,1\n").send()
+    });
+    let mut jobs = HashSet::new();
+    for answer in futures::future::join_all(copies).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), 202);
+        jobs.insert(answer.text().await.unwrap());
+    }
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    let lists = owner.get(&format!("{workspace}/lists")).await;
+    assert_eq!(lists.is(200)["data"].as_array().unwrap().len(), 1);
+    eventually("no file is left", || names(&app.uploads()).is_empty());
+}

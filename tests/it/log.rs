@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::app::{Person, TestApp};
-use crate::support::db::{execute, server_url};
+use crate::support::db::{execute, superuser};
 use crate::support::socket::Socket;
 
 async fn events(person: &Person, workspace: &str) -> Vec<Value> {
@@ -21,13 +21,6 @@ async fn events(person: &Person, workspace: &str) -> Vec<Value> {
         }
         all.extend(data.iter().cloned());
     }
-}
-
-async fn superuser(app: &TestApp) -> PgConnection {
-    let mut url = server_url();
-    let name = app.db.owner_url().rsplit('/').next().unwrap().to_owned();
-    url.set_path(&name);
-    PgConnection::connect(url.as_str()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
