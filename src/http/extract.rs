@@ -37,6 +37,10 @@ pub struct Caller(pub Principal);
 #[derive(Clone, Copy, Debug)]
 pub struct Left(pub Remaining);
 
+/// How far the workspace was when a member came to its door, for an answer that doesn't say.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen(pub i64);
+
 impl FromRequest for Caller {
     type Error = AppError;
     type Future = LocalBoxFuture<'static, Result<Caller, AppError>>;
@@ -112,6 +116,7 @@ pub async fn access(
     let role = snapshot
         .role_of(caller.0.user)
         .ok_or_else(AppError::not_found)?;
+    request.extensions_mut().insert(Seen(snapshot.seq));
     if snapshot.is_deleted() && action != Action::Own {
         return Err(AppError::gone("The workspace is in the trash"));
     }

@@ -415,6 +415,7 @@ async fn a_change_is_made_of_the_versions_that_are_named_alone() {
         let refused = change(stale, price.clone()).await;
         refused.refuses(412, "precondition_failed");
         assert_eq!(refused.body["current"]["version"], 3, "{stale}");
+        assert_eq!(refused.headers["x-workspace-seq"], "5", "{stale}");
     }
     change("3", price.clone()).await.refuses(400, "validation");
     // The header and the body both count.
