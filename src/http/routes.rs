@@ -2,6 +2,8 @@
 //! router, the OpenAPI document and the matrix test of roles are all read from it; and a parameter
 //! that a route's row doesn't name is refused here, before its handler.
 
+use std::collections::HashSet;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::guard::{self, Guard};
@@ -169,16 +171,27 @@ fn answers(method: Method) -> impl Guard {
     })
 }
 
-/// Nothing is accepted and ignored: a parameter that the route doesn't take is 422.
+/// Nothing is accepted and ignored: a parameter that the route doesn't take is 422, and so is one that
+/// stands twice.
 async fn only_known_parameters(
     known: &[&str],
     needs: Needs,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let mut seen = HashSet::new();
     let wrong: Vec<FieldError> = url::form_urlencoded::parse(request.query_string().as_bytes())
-        .filter(|(name, _)| !known.contains(&name.as_ref()))
-        .map(|(name, _)| unknown(&name))
+        .filter_map(|(name, _)| {
+            let wrong = if !known.contains(&name.as_ref()) {
+                Some(unknown(&name))
+            } else if seen.contains(&name) {
+                Some(refused(&name, "duplicate", "this stands twice"))
+            } else {
+                None
+            };
+            seen.insert(name);
+            wrong
+        })
         .collect();
     if wrong.is_empty() {
         return next
@@ -203,6 +216,10 @@ fn unknown(name: &str) -> FieldError {
     } else {
         ("unknown_parameter", "there is no such parameter here")
     };
+    refused(name, code, message)
+}
+
+fn refused(name: &str, code: &'static str, message: &str) -> FieldError {
     FieldError {
         path: format!("/{}", name.replace('~', "~0").replace('/', "~1")),
         code: code.into(),
@@ -239,8 +256,6 @@ fn matches(pattern: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     #[test]

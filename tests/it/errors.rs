@@ -186,6 +186,16 @@ async fn a_parameter_that_a_route_does_not_take_is_refused_wherever_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_parameter_that_stands_twice_is_refused() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let twice = owner.get("/workspaces?limit=1&limit=2").await;
+    twice.refuses(422, "validation");
+    assert_eq!(twice.body["errors"][0]["path"], "/limit");
+    assert_eq!(twice.body["errors"][0]["code"], "duplicate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_is_too_large_is_answered_though_it_is_still_being_sent() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let app = TestApp::new().await;
