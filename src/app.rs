@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::{Server, ServerHandle, Service};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{App, HttpMessage, HttpServer, web};
+use actix_web::middleware::Next;
+use actix_web::{App, HttpMessage, HttpServer, ResponseError, web};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -30,6 +32,8 @@ use crate::store::{self, Db};
 use crate::telemetry::Metrics;
 use crate::ws::{self, Gateway};
 
+/// How long a body that was refused is read on.
+const LINGER: Duration = Duration::from_secs(3);
 /// Threads that serve requests, and as many that run workspaces.
 const THREADS: usize = 2;
 /// Connections of the runner of jobs, opened on its own thread: those of the thread of a request end
@@ -124,11 +128,17 @@ async fn stop_at_a_signal(server: ServerHandle) {
 async fn keep_up(state: web::Data<AppState>) {
     const EVERY: Duration = Duration::from_secs(60);
     const PARTITIONS_EVERY: u32 = 360;
+    const OPS_EVERY: u32 = 60;
     for round in (0..PARTITIONS_EVERY).cycle() {
         if round == 0
             && let Err(error) = store::log::ensure_partitions(&state.db).await
         {
             tracing::warn!(%error, "the log's coming months could not be made; tried again later");
+        }
+        if round % OPS_EVERY == 0
+            && let Err(error) = store::ops::forget(&state.db).await
+        {
+            tracing::warn!(%error, "old operations could not be forgotten; tried again later");
         }
         state.limits.sweep();
         state.registry.sweep();
@@ -213,15 +223,7 @@ impl Application {
             App::new()
                 .configure(|config| mount(config, &state, &gateway, served.as_ref()))
                 .default_service(web::to(client::serve))
-                .wrap_fn(|request, service| {
-                    // One count an address, before anything else looks at the request.
-                    let counted = count(&request);
-                    let work = service.call(request);
-                    async move {
-                        counted?;
-                        work.await
-                    }
-                })
+                .wrap(actix_web::middleware::from_fn(count))
                 .wrap(cors(&state.settings.cors_origins))
                 .wrap(actix_web::middleware::from_fn(request_id::trace))
                 .app_data(state.clone())
@@ -230,8 +232,10 @@ impl Application {
         .max_connections(50_000)
         .tcp_nodelay(true)
         .backlog(4_096)
-        // Between nothing and half a second the close timer of actix-http may never fire.
-        .client_disconnect_timeout(Duration::ZERO)
+        // Who is refused in the middle of a body still sends: it is read on and thrown away for so
+        // long, for a connection that is closed at once would take the answer along. (Between nothing
+        // and half a second the timer of actix-http may never fire.)
+        .client_disconnect_timeout(LINGER)
         // A signal may not stop the lanes' threads before their lanes: see `stop_at_a_signal`.
         .disable_signals()
         .shutdown_timeout(5)
@@ -317,10 +321,10 @@ fn mount(
         .app_data(state.clone())
         .app_data(gateway.clone())
         .app_data(web::PayloadConfig::new(crate::http::MAX_BODY))
-        .route("/healthz", web::get().to(health::alive))
-        .route("/readyz", web::get().to(health::ready))
-        .route("/metrics", web::get().to(health::metrics))
-        .route("/problems/{code}", web::get().to(health::problem))
+        .route("/healthz", routes::read().to(health::alive))
+        .route("/readyz", routes::read().to(health::ready))
+        .route("/metrics", routes::read().to(health::metrics))
+        .route("/problems/{code}", routes::read().to(health::problem))
         .service(web::redirect("/docs", "/docs/"))
         .route("/api/v1/ws", web::get().to(ws::upgrade))
         .configure(routes::configure)
@@ -332,19 +336,33 @@ fn mount(
     }
 }
 
-/// Counts the request's address, and lets the identity provider know it.
-fn count(request: &actix_web::dev::ServiceRequest) -> Result<(), actix_web::Error> {
+/// Counts the request's address before anything else looks at it, and lets the identity provider know
+/// the address. A refusal goes out as an answer like any other, so that what is wrapped around this
+/// gives it its headers.
+async fn count(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(state) = request.app_data::<web::Data<AppState>>() else {
-        return Ok(());
+        return next
+            .call(request)
+            .await
+            .map(ServiceResponse::map_into_boxed_body);
     };
     let from = address(request.request(), state.settings.trusted_proxy_hops);
+    let counted = state.limits.count_address(from);
     request
         .extensions_mut()
         .insert(identity::ClientAddress(from));
-    if let Some(left) = state.limits.count_address(from)? {
-        request.extensions_mut().insert(left);
+    if let Some(counted) = counted {
+        request.extensions_mut().insert(counted.remaining);
+        if let Err(refused) = counted.admit() {
+            return Ok(request.into_response(refused.error_response()));
+        }
     }
-    Ok(())
+    next.call(request)
+        .await
+        .map(ServiceResponse::map_into_boxed_body)
 }
 
 fn cors(origins: &[String]) -> Cors {

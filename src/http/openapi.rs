@@ -307,6 +307,28 @@ fn path_names(path: &str) -> impl Iterator<Item = &str> {
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
+/// What can't be guessed of a parameter.
+fn meaning(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "count" => {
+            "`exact`; or `estimated`, which is exact up to 10 000 items of the list and costs no more \
+             beyond: there it follows the database's statistics and, of a filter, a sample."
+        }
+        "cursor" => "`next_cursor` of the page before; good for the same question alone.",
+        "filter" => {
+            "URL-encoded JSON: `{\"and\":[…]}`, `{\"or\":[…]}`, `{\"not\":…}` or \
+             `{\"column\",\"op\",\"value\"}`."
+        }
+        "limit" => "1 to 1000; 100 when left out.",
+        "sort" => {
+            "A column's key, with `-` in front for descending. Texts are ordered by their Unicode \
+             simple fold, then by code point, and count with their first 1 000 characters; what is equal \
+             is ordered by the item's id. Empty cells stand last."
+        }
+        _ => return None,
+    })
+}
+
 fn parameter(
     name: &str,
     place: ParameterIn,
@@ -316,6 +338,7 @@ fn parameter(
         .name(name)
         .parameter_in(place)
         .required(required)
+        .description(meaning(name))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
         .build()
 }

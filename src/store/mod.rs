@@ -11,6 +11,7 @@ pub mod items_query;
 pub mod jobs;
 pub mod log;
 pub mod members;
+pub mod ops;
 pub mod profiles;
 pub mod roles;
 pub mod schema;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::domain::edit::RawValues;
+use crate::domain::edit::{RawValues, Versions};
 use crate::domain::roles::Role;
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 
@@ -105,7 +105,8 @@ pub struct PatchIn {
     #[schema(value_type = Object)]
     pub values: RawValues,
     #[serde(default)]
-    pub if_version: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    pub if_version: Option<Versions>,
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub if_values: Option<RawValues>,

@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod batch;
 pub mod reader;
+pub mod sweep;
 
 #[cfg(test)]
 mod expectations;
