@@ -1,7 +1,7 @@
 //! The one place where the parts are wired: from settings to a listening server, and from a signal
 //! to its end. Tests use it too.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::http::{client, health, identity, openapi, request_id, routes};
 use crate::ids::{ListId, WorkspaceId};
 use crate::store::{self, Db};
 use crate::telemetry::Metrics;
-use crate::ws::{self, Gateway};
+use crate::ws::{self, Gateway, Seats};
 
 /// Threads that serve requests, and as many that run workspaces.
 const THREADS: usize = 2;
@@ -94,16 +94,19 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
         metrics: Arc::new(move || rendered.render()),
     })?;
     let upkeep = actix_web::rt::spawn(metrics.keep_up());
-    actix_web::rt::spawn(stop_at_a_signal(application.handle()));
+    actix_web::rt::spawn(stop_at_a_signal(
+        application.handle(),
+        application.seats.clone(),
+    ));
     ready(&application).await;
     let served = application.run().await;
     upkeep.abort();
     Ok(served?)
 }
 
-/// Stops the server at SIGTERM (requests under way may finish) or SIGINT (at once); what the lanes
+/// Stops the server at SIGTERM (sockets are told, requests under way may finish) or SIGINT (at once); what the lanes
 /// have begun is answered either way.
-async fn stop_at_a_signal(server: ServerHandle) {
+async fn stop_at_a_signal(server: ServerHandle, sockets: Seats) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
@@ -117,6 +120,9 @@ async fn stop_at_a_signal(server: ServerHandle) {
         _ = interrupt.recv() => false,
     };
     tracing::info!("stopping");
+    if graceful {
+        sockets.drain().await;
+    }
     server.stop(graceful).await;
 }
 
@@ -144,6 +150,7 @@ pub struct Application {
     registry: Arc<Registry>,
     jobs: Arc<Jobs>,
     relay: Option<Arc<Relay>>,
+    seats: Seats,
     upkeep: actix_web::rt::task::JoinHandle<()>,
     db: Db,
 }
@@ -202,11 +209,14 @@ impl Application {
             metrics: wiring.metrics,
         });
         let upkept = state.clone();
+        let seats = Seats::new(wiring.rate_limit);
         let gateway = web::Data::new(Gateway {
             db: db.clone(),
             registry: Arc::clone(&registry),
             verifier: Arc::clone(&verifier),
             origins: wiring.cors_origins,
+            seats: seats.clone(),
+            address: counted_address,
         });
         let served = provider.clone();
         let server = HttpServer::new(move || {
@@ -246,6 +256,7 @@ impl Application {
             registry,
             jobs,
             relay,
+            seats,
             upkeep,
             db,
         })
@@ -345,6 +356,13 @@ fn count(request: &actix_web::dev::ServiceRequest) -> Result<(), actix_web::Erro
         request.extensions_mut().insert(left);
     }
     Ok(())
+}
+
+/// The address that `count` found.
+fn counted_address(request: &actix_web::HttpRequest) -> IpAddr {
+    let counted = request.extensions();
+    let counted = counted.get::<identity::ClientAddress>();
+    counted.map_or_else(|| address(request, 0), |counted| counted.0)
 }
 
 fn cors(origins: &[String]) -> Cors {

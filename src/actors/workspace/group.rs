@@ -35,8 +35,28 @@ const DOUBT: Duration = Duration::from_secs(8);
 pub(super) struct Done {
     pub(super) answers: Vec<(Job, Result<Reply, AppError>)>,
     pub(super) batches: Vec<EventBatch>,
+    /// The log turned out to be another one; `batches` follow its head.
+    pub(super) diverged: Option<Diverged>,
     /// Jobs that must wait for another of the same key in this group.
     pub(super) deferred: Vec<Job>,
+}
+
+/// The head of a log that does not continue the one in memory: a backup was restored.
+pub(super) struct Diverged {
+    pub(super) seq: i64,
+    pub(super) mark: String,
+}
+
+impl Done {
+    fn absorb(&mut self, part: Done) {
+        self.answers.extend(part.answers);
+        self.deferred.extend(part.deferred);
+        if part.diverged.is_some() {
+            self.batches.clear();
+            self.diverged = part.diverged;
+        }
+        self.batches.extend(part.batches);
+    }
 }
 
 /// Commits commands on items.
@@ -112,9 +132,7 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
                 let second = jobs.split_off(jobs.len() / 2);
                 for half in [jobs, second] {
                     let part = Box::pin(run(db, core, half)).await;
-                    done.answers.extend(part.answers);
-                    done.batches.extend(part.batches);
-                    done.deferred.extend(part.deferred);
+                    done.absorb(part);
                 }
                 return done;
             }
@@ -759,6 +777,17 @@ pub(super) async fn catch_up(db: &Db, core: &mut Core, done: &mut Done) -> Resul
     // Memory moves on only with all events at hand: what failed half-way is read again from here,
     // else the sockets would miss the rest without knowing.
     let fresh = Core::load(db, core.id).await?;
+    if !continues(db, core, &fresh).await? {
+        tracing::warn!(workspace = %core.id, from = core.seq, to = fresh.seq,
+            "the log is another one: its readers begin anew");
+        done.batches.clear();
+        done.diverged = Some(Diverged {
+            seq: fresh.seq,
+            mark: mark(&fresh.hash),
+        });
+        *core = fresh;
+        return Ok(());
+    }
     let mut batches = Vec::new();
     while after < fresh.seq {
         let mut tx = Tx::begin(db, core.id, Purpose::Page).await?;
@@ -778,6 +807,20 @@ pub(super) async fn catch_up(db: &Db, core: &mut Core, done: &mut Done) -> Resul
     *core = fresh;
     done.batches.extend(batches);
     Ok(())
+}
+
+/// Whether the log in Postgres still holds the head that memory knows.
+async fn continues(db: &Db, core: &Core, fresh: &Core) -> Result<bool, StoreError> {
+    if fresh.seq <= core.seq {
+        return Ok(fresh.seq == core.seq && fresh.hash == core.hash);
+    }
+    if core.seq == 0 {
+        return Ok(true);
+    }
+    let mut tx = Tx::begin(db, core.id, Purpose::Read).await?;
+    let known = store::log::hash_at(&mut tx, core.id, core.seq).await?;
+    tx.commit().await?;
+    Ok(known == Some(core.hash))
 }
 
 fn refuse_all(done: Done, jobs: Vec<Job>, error: StoreError) -> Done {
