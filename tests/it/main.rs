@@ -20,4 +20,7 @@ mod matrix;
 mod members;
 mod migrate;
 mod queries;
+mod socket_joins;
+mod socket_limits;
+mod socket_protocol;
 mod support;
