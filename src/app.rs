@@ -36,6 +36,11 @@ const THREADS: usize = 2;
 /// with the server, before its jobs do.
 const JOB_CONNECTIONS: u32 = 4;
 
+/// Octets that the kernel keeps for a peer.
+const SEND_BUFFER: usize = 256 * 1024;
+/// How long a peer may leave octets untaken.
+const JAMMED_MS: u32 = 20_000;
+
 /// What a server is made of, decided before it starts.
 pub struct Wiring {
     pub listener: TcpListener,
@@ -161,6 +166,7 @@ impl Application {
         use secrecy::ExposeSecret;
         crate::auth::install_crypto();
         let address = wiring.listener.local_addr()?;
+        bound_peers(&wiring.listener)?;
         let db = Db::open(wiring.database_url.expose_secret(), wiring.db_pool)?;
         let built_in = wiring.supabase_url.is_none() && wiring.jwt_secret.is_none();
         let keys = built_in
@@ -318,6 +324,18 @@ impl Application {
     }
 }
 
+/// Bounds what a peer costs that takes nothing: the kernel ends a connection whose octets were not
+/// taken for so long. Nobody else can, for a socket's actor stands still while its peer is jammed.
+/// Connections inherit it.
+fn bound_peers(listener: &TcpListener) -> std::io::Result<()> {
+    use rustix::net::sockopt;
+    // Linux doubles it, for its own needs.
+    sockopt::set_socket_send_buffer_size(listener, SEND_BUFFER / 2)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(listener, JAMMED_MS)?;
+    Ok(())
+}
+
 fn mount(
     config: &mut web::ServiceConfig,
     state: &web::Data<AppState>,
@@ -400,4 +418,22 @@ fn cors(origins: &[String]) -> Cors {
         }
     }
     cors
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::net::sockopt;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_bounded_from_its_beginning() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        bound_peers(&listener).unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&ours).unwrap(), JAMMED_MS);
+        let buffer = sockopt::socket_send_buffer_size(&ours).unwrap();
+        assert!(buffer <= SEND_BUFFER, "{buffer}");
+    }
 }
