@@ -5,6 +5,7 @@ mod codec;
 mod commands;
 mod dispatch;
 mod follow;
+mod join;
 mod limits;
 mod replay;
 mod seats;

@@ -239,7 +239,8 @@ impl Session {
     fn drain(&mut self, ctx: &mut Context) {
         loop {
             let room = usize::try_from(self.flow.room()).unwrap_or(usize::MAX);
-            if room == 0 {
+            // A queue that overflowed holds the close alone, and that needs no room.
+            if room == 0 && !self.outbox.is_closed() {
                 return;
             }
             let taken = self.outbox.take(room);

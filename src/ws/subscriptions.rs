@@ -6,20 +6,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
-use uuid::Uuid;
 
-use super::Gateway;
-use super::follow::{Follow, Reset, Waiting};
-use super::replay::{Replay, replay};
+use super::follow::{Follow, Reset};
+use super::join::{Join, Joined, Start, check_lists};
 use super::session::{Context, Session};
-use crate::actors::outbox::{Outbox, Outgoing, Ticket};
-use crate::actors::workspace::{EventBatch, Lists, Subscribed, Subscription, WorkspaceHandle};
-use crate::domain::edit::list_of;
+use crate::actors::outbox::{Outgoing, Ticket};
+use crate::actors::workspace::{EventBatch, Lists, Subscription, WorkspaceHandle};
 use crate::domain::event::Audience;
 use crate::domain::roles::Role;
-use crate::domain::schema::Schema;
 use crate::error::{AppError, ErrorCode};
-use crate::ids::{ListId, UserId, WorkspaceId};
+use crate::ids::WorkspaceId;
 use crate::wire::frames::{Position, Resume, ServerFrame, Subscribe, WantedLists};
 
 pub(super) const MAX_SUBSCRIPTIONS: usize = 100;
@@ -43,24 +39,6 @@ struct Place {
     join: Option<DropGuard>,
     /// Ends the hub's subscription.
     hub: Option<Subscription>,
-}
-
-/// A join, as it goes out.
-struct Join {
-    session: Uuid,
-    user: UserId,
-    workspace: WorkspaceId,
-    lists: Lists,
-    since: Option<Position>,
-    outbox: Outbox,
-}
-
-/// A join, as it comes back.
-struct Joined {
-    hub: Subscription,
-    at: Subscribed,
-    /// What became of the position that was asked for.
-    past: Option<(Position, Replay)>,
 }
 
 impl Subscriptions {
@@ -418,78 +396,6 @@ impl Place {
     }
 }
 
-impl Join {
-    async fn run(self, gateway: &Gateway) -> Result<Joined, AppError> {
-        let handle = gateway.registry.open(self.workspace).await?;
-        let snapshot = handle.snapshot();
-        // An outsider learns nothing else, neither of lists nor of the trash.
-        snapshot
-            .role_of(self.user)
-            .ok_or_else(AppError::not_found)?;
-        if snapshot.is_deleted() {
-            return Err(AppError::gone("The workspace is in the trash"));
-        }
-        check_lists(&self.lists, &snapshot.schema)?;
-        let (hub, at) = handle
-            .subscribe(self.session, self.user, self.outbox)
-            .await?
-            .ok_or_else(AppError::not_found)?;
-        let past = match self.since {
-            None => None,
-            Some(since) => {
-                let class = Audience::of_role(at.role);
-                let oldest = snapshot.oldest_seq;
-                let (db, workspace) = (&gateway.db, self.workspace);
-                let past = replay(db, workspace, &since, at.seq, class, oldest).await?;
-                Some((since, past))
-            }
-        };
-        Ok(Joined { hub, at, past })
-    }
-}
-
-/// Where a join begins, and how it gets from there to now.
-struct Start {
-    seq: i64,
-    mark: String,
-    replayed: Option<EventBatch>,
-    reset: Option<&'static str>,
-}
-
-impl Start {
-    fn of(
-        at: &Subscribed,
-        past: Option<(Position, Replay)>,
-        waited: &Waiting,
-        class: Audience,
-    ) -> Start {
-        let from = |seq, mark: &str, reset| Start {
-            seq,
-            mark: mark.to_owned(),
-            replayed: None,
-            reset,
-        };
-        if let Some(reset) = &waited.reset {
-            // Whoever asked for no past has nothing to read again.
-            return from(reset.seq, &reset.mark, past.map(|_| reset.reason));
-        }
-        match past {
-            None => from(at.seq, &at.mark, None),
-            Some((_, Replay::Reset(reason))) => from(at.seq, &at.mark, Some(reason)),
-            // The role changed meanwhile: what was read is not what may be seen now.
-            Some(_) if class != Audience::of_role(at.role) => {
-                from(at.seq, &at.mark, Some("changed_audience"))
-            }
-            Some((since, Replay::Events(batch))) => Start {
-                seq: since.seq,
-                mark: since.mark,
-                replayed: Some(batch),
-                reset: None,
-            },
-        }
-    }
-}
-
 fn reset_frame(
     workspace: WorkspaceId,
     id: Option<u64>,
@@ -505,14 +411,4 @@ fn reset_frame(
         mark,
     };
     frame.to_text()
-}
-
-/// An error about the first list that the workspace does not have.
-fn check_lists(lists: &Lists, schema: &Schema) -> Result<(), AppError> {
-    let Lists::Some(wanted) = lists else {
-        return Ok(());
-    };
-    wanted
-        .iter()
-        .try_for_each(|id: &ListId| list_of(*id, schema).map(drop))
 }

@@ -69,6 +69,39 @@ async fn who_asks_and_acknowledges_nothing_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_acknowledges_nothing_is_too_slow_and_delays_nobody() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Notes", "long_text")]).await;
+    let subscribe =
+        json!({"type": "subscribe", "id": 1, "workspace": last(&workspace), "lists": "all"});
+    let mut slow = RawSocket::open(&app, &owner).await;
+    slow.say(subscribe).await;
+    let mut reader = Socket::open(&app, &owner).await;
+    let from = reader.follow(&workspace, None).await;
+    let events = 40;
+    for _ in 0..events {
+        owner
+            .item(&list, json!({"Notes": "x".repeat(50_000)}))
+            .await;
+    }
+    reader
+        .reach(&workspace, from["seq"].as_i64().unwrap() + events)
+        .await;
+    let mut octets = 0;
+    let code = loop {
+        match slow.next().await {
+            Heard::Text(text) => octets += text.len(),
+            Heard::Close(code) => break code,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(code, Some(4008));
+    assert!(octets < 1 << 20, "{octets} octets were on their way");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_person_holds_twenty_sockets() {
     let app = TestApp::limited().await;
     let (one, two) = (app.person("one").await, app.person("two").await);
