@@ -79,16 +79,15 @@ async fn who_acknowledges_nothing_is_too_slow_and_delays_nobody() {
     let mut slow = RawSocket::open(&app, &owner).await;
     slow.say(subscribe).await;
     let mut reader = Socket::open(&app, &owner).await;
-    let from = reader.follow(&workspace, None).await;
-    let events = 40;
-    for _ in 0..events {
+    let from = reader.follow(&workspace, None).await["seq"]
+        .as_i64()
+        .unwrap();
+    for n in 1..=40 {
         owner
             .item(&list, json!({"Notes": "x".repeat(50_000)}))
             .await;
+        reader.reach(&workspace, from + n).await;
     }
-    reader
-        .reach(&workspace, from["seq"].as_i64().unwrap() + events)
-        .await;
     let mut octets = 0;
     let code = loop {
         match slow.next().await {
