@@ -1,7 +1,7 @@
 //! The one place where the parts are wired: from settings to a listening server, and from a signal
 //! to its end. Tests use it too.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::http::{client, health, identity, openapi, request_id, routes};
 use crate::ids::{ListId, WorkspaceId};
 use crate::store::{self, Db};
 use crate::telemetry::Metrics;
-use crate::ws::{self, Gateway};
+use crate::ws::{self, Gateway, Seats};
 
 /// How long a body that was refused is read on.
 const LINGER: Duration = Duration::from_secs(3);
@@ -39,6 +39,11 @@ const THREADS: usize = 2;
 /// Connections of the runner of jobs, opened on its own thread: those of the thread of a request end
 /// with the server, before its jobs do.
 const JOB_CONNECTIONS: u32 = 4;
+
+/// Octets that the kernel keeps for a peer.
+const SEND_BUFFER: usize = 256 * 1024;
+/// How long a peer may leave octets untaken.
+const JAMMED_MS: u32 = 20_000;
 
 /// What a server is made of, decided before it starts.
 pub struct Wiring {
@@ -98,16 +103,19 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
         metrics: Arc::new(move || rendered.render()),
     })?;
     let upkeep = actix_web::rt::spawn(metrics.keep_up());
-    actix_web::rt::spawn(stop_at_a_signal(application.handle()));
+    actix_web::rt::spawn(stop_at_a_signal(
+        application.handle(),
+        application.seats.clone(),
+    ));
     ready(&application).await;
     let served = application.run().await;
     upkeep.abort();
     Ok(served?)
 }
 
-/// Stops the server at SIGTERM (requests under way may finish) or SIGINT (at once); what the lanes
+/// Stops the server at SIGTERM (sockets are told, requests under way may finish) or SIGINT (at once); what the lanes
 /// have begun is answered either way.
-async fn stop_at_a_signal(server: ServerHandle) {
+async fn stop_at_a_signal(server: ServerHandle, sockets: Seats) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
@@ -121,6 +129,9 @@ async fn stop_at_a_signal(server: ServerHandle) {
         _ = interrupt.recv() => false,
     };
     tracing::info!("stopping");
+    if graceful {
+        sockets.drain().await;
+    }
     server.stop(graceful).await;
 }
 
@@ -154,6 +165,7 @@ pub struct Application {
     registry: Arc<Registry>,
     jobs: Arc<Jobs>,
     relay: Option<Arc<Relay>>,
+    seats: Seats,
     upkeep: actix_web::rt::task::JoinHandle<()>,
     db: Db,
 }
@@ -164,6 +176,7 @@ impl Application {
         use secrecy::ExposeSecret;
         crate::auth::install_crypto();
         let address = wiring.listener.local_addr()?;
+        bound_peers(&wiring.listener)?;
         let db = Db::open(wiring.database_url.expose_secret(), wiring.db_pool)?;
         let built_in = wiring.supabase_url.is_none() && wiring.jwt_secret.is_none();
         let keys = built_in
@@ -212,11 +225,14 @@ impl Application {
             metrics: wiring.metrics,
         });
         let upkept = state.clone();
+        let seats = Seats::new(wiring.rate_limit);
         let gateway = web::Data::new(Gateway {
             db: db.clone(),
             registry: Arc::clone(&registry),
             verifier: Arc::clone(&verifier),
             origins: wiring.cors_origins,
+            seats: seats.clone(),
+            address: counted_address,
         });
         let served = provider.clone();
         let server = HttpServer::new(move || {
@@ -250,6 +266,7 @@ impl Application {
             registry,
             jobs,
             relay,
+            seats,
             upkeep,
             db,
         })
@@ -311,6 +328,18 @@ impl Application {
     }
 }
 
+/// Bounds what a peer costs that takes nothing: the kernel ends a connection whose octets were not
+/// taken for so long. Nobody else can, for a socket's actor stands still while its peer is jammed.
+/// Connections inherit it.
+fn bound_peers(listener: &TcpListener) -> std::io::Result<()> {
+    use rustix::net::sockopt;
+    // Linux doubles it, for its own needs.
+    sockopt::set_socket_send_buffer_size(listener, SEND_BUFFER / 2)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(listener, JAMMED_MS)?;
+    Ok(())
+}
+
 fn mount(
     config: &mut web::ServiceConfig,
     state: &web::Data<AppState>,
@@ -365,6 +394,13 @@ async fn count(
         .map(ServiceResponse::map_into_boxed_body)
 }
 
+/// The address that `count` found.
+fn counted_address(request: &actix_web::HttpRequest) -> IpAddr {
+    let counted = request.extensions();
+    let counted = counted.get::<identity::ClientAddress>();
+    counted.map_or_else(|| address(request, 0), |counted| counted.0)
+}
+
 fn cors(origins: &[String]) -> Cors {
     let allowed = origins.to_vec();
     let any = origins.iter().any(|origin| origin == "*");
@@ -400,4 +436,22 @@ fn cors(origins: &[String]) -> Cors {
         }
     }
     cors
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::net::sockopt;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_bounded_from_its_beginning() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        bound_peers(&listener).unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&ours).unwrap(), JAMMED_MS);
+        let buffer = sockopt::socket_send_buffer_size(&ours).unwrap();
+        assert!(buffer <= SEND_BUFFER, "{buffer}");
+    }
 }

@@ -20,6 +20,7 @@ use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 pub struct HeadMove {
     pub workspace: WorkspaceId,
     pub known_seq: i64,
+    pub known_hash: Hash,
     pub known_schema_version: i64,
     pub seq: i64,
     pub hash: Hash,
@@ -99,7 +100,7 @@ pub enum Written {
 /// each new connection a look-up.
 const STATEMENT: &str = "SELECT estatebase.write_group(\
     $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,\
-    $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44)";
+    $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45)";
 
 /// How long the database may take to answer before its answer counts as lost.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -154,7 +155,8 @@ async fn write(
         .bind(head.hash.as_slice())
         .bind(head.schema_version)
         .bind(head.known_seq)
-        .bind(head.known_schema_version);
+        .bind(head.known_schema_version)
+        .bind(head.known_hash.as_slice());
     let items = &group.items;
     query = query
         .bind(column(items, |r| r.list.uuid()))

@@ -1,6 +1,8 @@
 //! The frames of the websocket, both ways. A frame is read in two steps, its `type` first: values
-//! stay as their exact text, so a number is judged as it was written.
+//! stay as their exact text, so a number is judged as it was written. (That is why `type` stands in
+//! each frame again: a tagged enum would buffer the values, and with them lose their text.)
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -34,7 +36,10 @@ pub enum ClientFrame {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Hello {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     pub token: String,
     #[serde(default)]
     pub client: Option<Uuid>,
@@ -44,13 +49,17 @@ pub struct Hello {
 
 /// A position from an earlier socket.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Resume {
     pub workspace: WorkspaceId,
-    #[serde(flatten)]
-    pub since: Position,
+    pub seq: i64,
+    pub mark: String,
+    #[serde(default)]
+    pub audience: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Position {
     pub seq: i64,
     pub mark: String,
@@ -59,12 +68,18 @@ pub struct Position {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Auth {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     pub token: String,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Subscribe {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     pub id: u64,
     pub workspace: WorkspaceId,
     #[serde(default)]
@@ -84,12 +99,18 @@ pub enum WantedLists {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Unsubscribe {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     pub id: u64,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Edit {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     pub op: Uuid,
     pub workspace: WorkspaceId,
     pub list: ListId,
@@ -113,7 +134,10 @@ pub struct PatchIn {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Create {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     pub op: Uuid,
     pub workspace: WorkspaceId,
     pub list: ListId,
@@ -132,7 +156,10 @@ pub struct NewItemIn {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Delete {
+    #[serde(rename = "type")]
+    _type: IgnoredAny,
     pub op: Uuid,
     pub workspace: WorkspaceId,
     pub list: ListId,
@@ -154,7 +181,10 @@ impl ClientFrame {
     /// Reads a frame.
     pub fn parse(text: &str) -> Result<ClientFrame, FrameError> {
         #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
         struct Ping {
+            #[serde(rename = "type")]
+            _type: IgnoredAny,
             #[serde(default)]
             t: Option<Box<RawValue>>,
         }
@@ -279,6 +309,34 @@ mod tests {
         let ack: serde_json::Value = serde_json::from_str(&ack(op, &answer)).unwrap();
         assert_eq!(ack["seq"], 7);
         assert_eq!(ack["type"], "ack");
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_is_refused() {
+        let id = Uuid::nil();
+        let known = [
+            r#"{"type":"hello","token":"t","client":"ID","resume":[{"workspace":"ID","seq":1,"mark":"m"}]}"#,
+            r#"{"type":"auth","token":"t"}"#,
+            r#"{"type":"subscribe","id":1,"workspace":"ID","lists":"all","since":{"seq":1,"mark":"m","audience":"a"}}"#,
+            r#"{"type":"unsubscribe","id":1}"#,
+            r#"{"type":"edit","op":"ID","workspace":"ID","list":"ID","items":[{"id":"ID","values":{},"if_version":1}]}"#,
+            r#"{"type":"create","op":"ID","workspace":"ID","list":"ID","items":[{"values":{}}]}"#,
+            r#"{"type":"delete","op":"ID","workspace":"ID","list":"ID","ids":["ID"]}"#,
+            r#"{"type":"ping","t":1}"#,
+        ];
+        for text in known.map(|text| text.replace("ID", &id.to_string())) {
+            ClientFrame::parse(&text).unwrap();
+            let ends = text
+                .match_indices('}')
+                .filter(|(at, _)| !text[..*at].ends_with('{'));
+            for (at, _) in ends {
+                let more = format!(r#"{},"more":1{}"#, &text[..at], &text[at..]);
+                assert!(
+                    matches!(ClientFrame::parse(&more), Err(FrameError::Malformed { .. })),
+                    "{more}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -20,5 +20,8 @@ mod matrix;
 mod members;
 mod migrate;
 mod queries;
+mod socket_joins;
+mod socket_limits;
+mod socket_protocol;
 mod support;
 mod two_nodes;

@@ -10,6 +10,7 @@
 -- grew a moment ago say.
 CREATE FUNCTION estatebase.write_group(
     this uuid, new_seq int8, new_hash bytea, new_schema_version int8, known_seq int8, known_schema_version int8,
+    known_hash bytea,
     -- one row an item, as the group leaves it; known = 0: a new one
     item_list uuid[], item_id uuid[], item_known int8[], item_version int8[], item_seq int8[],
     item_values text[], item_at timestamptz[], item_by uuid[], item_deleted timestamptz[],
@@ -34,7 +35,8 @@ BEGIN
 
     UPDATE estatebase.workspaces w
     SET seq = new_seq, head_hash = new_hash, schema_version = new_schema_version
-    WHERE w.id = this AND w.seq = known_seq AND w.schema_version = known_schema_version;
+    WHERE w.id = this AND w.seq = known_seq AND w.head_hash = known_hash
+        AND w.schema_version = known_schema_version;
     IF NOT FOUND THEN
         RETURN 'lost_race';
     END IF;

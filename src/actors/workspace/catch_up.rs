@@ -3,7 +3,7 @@
 
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::core::Core;
-use super::group::Done;
+use super::group::{Diverged, Done};
 use crate::domain::log::mark;
 use crate::error::AppError;
 use crate::store::log::{Head, LoggedEvent};
@@ -61,12 +61,20 @@ async fn follow(tx: &mut Tx, core: &mut Core, done: &mut Done, lock: bool) -> Re
     if is_as_known(&head, core) {
         return Ok(());
     }
+    if !continues(tx, core, &head).await? {
+        tracing::warn!(workspace = %core.id, from = core.seq, to = head.seq,
+            "the log is another one: its readers begin anew");
+        *core = Core::read(tx, core.id).await?;
+        done.batches.clear();
+        done.diverged = Some(Diverged {
+            seq: core.seq,
+            mark: mark(&core.hash),
+        });
+        return Ok(());
+    }
     let events = missed(tx, core, head.seq).await?;
-    let batches = events
-        .iter()
-        .map(|page| batch(core, page))
-        .collect::<Vec<_>>();
-    if head.schema_version == core.schema_version && core.seq < head.seq {
+    let batches: Vec<_> = events.iter().map(|page| batch(core, page)).collect();
+    if head.schema_version == core.schema_version {
         let numbers = store::schema::next_numbers(tx, core.id).await?;
         core.pass(&head, numbers, events.iter().flatten());
     } else {
@@ -74,6 +82,15 @@ async fn follow(tx: &mut Tx, core: &mut Core, done: &mut Done, lock: bool) -> Re
     }
     done.batches.extend(batches);
     Ok(())
+}
+
+/// Whether the log still holds the head that memory knows: a restored backup need not.
+async fn continues(tx: &mut Tx, core: &Core, head: &Head) -> Result<bool, StoreError> {
+    if head.seq <= core.seq {
+        return Ok(head.seq == core.seq && head.hash == core.hash);
+    }
+    let known = store::log::hash_at(tx, core.id, core.seq).await?;
+    Ok(known == Some(core.hash))
 }
 
 /// The events between memory and the head, by pages.

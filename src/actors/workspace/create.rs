@@ -181,6 +181,7 @@ fn first_event(new: &NewWorkspace, lists: &[List], now: chrono::DateTime<Utc>) -
         head: HeadMove {
             workspace: new.id,
             known_seq: 0,
+            known_hash: GENESIS,
             known_schema_version: 1,
             seq: 1,
             hash,

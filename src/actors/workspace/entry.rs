@@ -15,6 +15,7 @@ pub(super) fn head_move(core: &Core, hash: Hash, reshaping: bool) -> HeadMove {
     HeadMove {
         workspace: core.id,
         known_seq: core.seq,
+        known_hash: core.hash,
         known_schema_version: core.schema_version,
         seq: core.seq + 1,
         hash,

@@ -33,8 +33,28 @@ const MAX_RACES: u32 = 8;
 pub(super) struct Done {
     pub(super) answers: Vec<(Job, Result<Reply, AppError>)>,
     pub(super) batches: Vec<EventBatch>,
+    /// The log turned out to be another one; `batches` follow its head.
+    pub(super) diverged: Option<Diverged>,
     /// Jobs that must wait for another of the same key in this group.
     pub(super) deferred: Vec<Job>,
+}
+
+/// The head of a log that does not continue the one in memory: a backup was restored.
+pub(super) struct Diverged {
+    pub(super) seq: i64,
+    pub(super) mark: String,
+}
+
+impl Done {
+    fn absorb(&mut self, part: Done) {
+        self.answers.extend(part.answers);
+        self.deferred.extend(part.deferred);
+        if part.diverged.is_some() {
+            self.batches.clear();
+            self.diverged = part.diverged;
+        }
+        self.batches.extend(part.batches);
+    }
 }
 
 /// Commits commands on items.
@@ -111,9 +131,7 @@ async fn halve(db: &Db, core: &mut Core, mut jobs: Vec<Job>, mut done: Done) -> 
     let second = jobs.split_off(jobs.len() / 2);
     for half in [jobs, second] {
         let part = Box::pin(run(db, core, half)).await;
-        done.answers.extend(part.answers);
-        done.batches.extend(part.batches);
-        done.deferred.extend(part.deferred);
+        done.absorb(part);
     }
     done
 }
@@ -283,6 +301,7 @@ impl Group {
             head: HeadMove {
                 workspace: core.id,
                 known_seq: core.seq,
+                known_hash: core.hash,
                 known_schema_version: core.schema_version,
                 seq: self.seq,
                 hash,

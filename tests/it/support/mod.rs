@@ -5,4 +5,5 @@ pub(crate) mod app;
 pub(crate) mod db;
 pub(crate) mod program;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 pub(crate) mod socket;

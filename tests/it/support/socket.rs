@@ -29,7 +29,12 @@ pub(crate) struct Closed(pub(crate) Option<u16>);
 impl Socket {
     /// Connects without a word.
     pub(crate) async fn silent(app: &TestApp) -> Socket {
-        let url = format!("ws://{}/api/v1/ws", app.address);
+        Socket::at(&app.url("")).await
+    }
+
+    /// The same at the server of that URL.
+    pub(crate) async fn at(server: &str) -> Socket {
+        let url = format!("{}/api/v1/ws", server.replacen("http", "ws", 1));
         let mut request = url.into_client_request().unwrap();
         request
             .headers_mut()
@@ -139,6 +144,10 @@ impl Socket {
                 let through = frame["through"].as_i64().unwrap();
                 assert!(through >= last);
                 self.positions.insert(workspace(), through);
+            }
+            "reset" => {
+                let position = frame["seq"].as_i64().unwrap();
+                self.positions.insert(workspace(), position);
             }
             "beat" => {
                 let through = frame["through"].as_i64().unwrap();
