@@ -310,7 +310,12 @@ impl Session {
             ClientFrame::Ping(t) => self.send(ServerFrame::Pong { t: t.as_deref() }.to_text(), ctx),
             ClientFrame::Hello(hello) => {
                 for resume in hello.resume {
-                    self.resume.insert(resume.workspace, resume.since);
+                    let since = Position {
+                        seq: resume.seq,
+                        mark: resume.mark,
+                        audience: resume.audience,
+                    };
+                    self.resume.insert(resume.workspace, since);
                 }
                 self.authenticate(hello.token, true, ctx);
             }
@@ -318,6 +323,7 @@ impl Session {
             _ if self.principal.is_none() => self.close(4401, "say hello first", ctx),
             ClientFrame::Subscribe(subscribe) => self.subscribe(subscribe, ctx),
             ClientFrame::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe.id),
+            ClientFrame::Presence(_) => self.bad_frame("presence is not built yet", ctx),
             ClientFrame::Edit(edit) => {
                 let items = edit.items.into_iter().map(|item| ItemPatch {
                     id: item.id,
