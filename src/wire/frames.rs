@@ -227,11 +227,21 @@ pub struct Presence {
     pub state: PresenceState,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PresenceState {
     Viewing,
     Editing,
+}
+
+/// The same as the others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PresentState {
+    Viewing,
+    Editing,
+    /// That socket is gone, or follows the workspace no more; told once.
+    Left,
 }
 
 /// Asks for a `pong`; `t` comes back as it is.
@@ -402,7 +412,7 @@ pub struct Present<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub column: Option<&'a str>,
-    pub state: PresenceState,
+    pub state: PresentState,
 }
 
 /// What a socket may do.

@@ -8,7 +8,7 @@ import * as resources from "../../api/resources";
 import type { Column, List, Role, Value, Values } from "../../api/types";
 import type { Person } from "../../grid/editors";
 import { type ActiveCell, Grid } from "../../grid/Grid";
-import type { WorkspaceConnection } from "../../sync/socket";
+import type { WorkspaceConnection } from "@estatebase/realtime";
 import { useRevision } from "../workspace/useConnection";
 import { AddItem } from "./AddItem";
 import classes from "./list.module.css";
