@@ -3,7 +3,14 @@
  * One connection serves one workspace.
  */
 import { v7 as uuidv7 } from "uuid";
-import { type ClientFrame, type Present, type Role, type ServerFrame, type ServerJob, SUBPROTOCOL } from "./frames";
+import {
+  type ClientFrame,
+  type Present,
+  type Role,
+  type ServerFrame,
+  type ServerJob,
+  SUBPROTOCOL,
+} from "./frames";
 import type { Refusal } from "./items";
 import type { Operation, Write } from "./operations";
 import { delayBeforeAttempt, type StopReason } from "./reconnect";

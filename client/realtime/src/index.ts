@@ -9,7 +9,7 @@ export type { Item, Page, Refusal } from "./items";
 export type { Operation, Write } from "./operations";
 export type { StopReason } from "./reconnect";
 export type { ListReplica, Row, Touch } from "./replica";
-export { type PageRequest, type Rest, RequestFailed, fetchRest, requestOf } from "./rest";
+export { fetchRest, type PageRequest, RequestFailed, type Rest, requestOf } from "./rest";
 export type { Phase, Whereabouts } from "./workspace";
 
 /** What is needed where the server is one origin: addresses follow from it. */

@@ -464,9 +464,6 @@ export class WorkspaceSync {
       replica.followFrom(seq);
       if (invalidate) replica.invalidate();
     }
-    for (const operation of this.operations) {
-      if (operation.seq !== null) operation.seq = Math.min(operation.seq, seq);
-    }
     this.settle();
   }
 

@@ -1,4 +1,6 @@
 /** The live connection of the workspace on the screen, as React sees it. */
+
+import { type StopReason, WorkspaceConnection } from "@estatebase/realtime";
 import { notifications } from "@mantine/notifications";
 import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState, useSyncExternalStore } from "react";
@@ -7,7 +9,6 @@ import { sentenceOf } from "../../api/problem";
 import * as resources from "../../api/resources";
 import { accessToken, onSession, refreshToken } from "../../api/session";
 import type { List, Role } from "../../api/types";
-import { type StopReason, WorkspaceConnection } from "@estatebase/realtime";
 
 interface Live {
   connection: WorkspaceConnection | null;
