@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use serde_json::{Map, Value, json};
 
 use super::routes::BASE;
-use crate::wire::frames::{MAX_FRAME, MAX_FRAME_ITEMS};
+use crate::wire::frames::{MAX_FRAME, MAX_FRAME_ITEMS, MAX_SUBSCRIPTIONS};
 use crate::wire::messages::{CLOSE_CODES, MESSAGES, Message, PATH, PROMISES, SUBPROTOCOL, Sender};
 
 /// `GET /asyncapi.json`.
@@ -41,6 +41,7 @@ pub fn build() -> Value {
         "x-limits": {
             "frame_bytes": MAX_FRAME,
             "frame_items": MAX_FRAME_ITEMS,
+            "subscriptions": MAX_SUBSCRIPTIONS,
             "hello_within_ms": 5_000,
         },
         "x-close-codes": CLOSE_CODES,

@@ -19,6 +19,8 @@ use crate::ids::{ItemId, JobId, ListId, UserId, WorkspaceId};
 pub const MAX_FRAME: usize = 64 * 1024;
 /// Items in one frame at most; larger writes go over REST.
 pub const MAX_FRAME_ITEMS: usize = 100;
+/// Subscriptions of one socket at most.
+pub const MAX_SUBSCRIPTIONS: usize = 100;
 
 #[derive(Debug, Deserialize)]
 pub struct Kind<'a> {

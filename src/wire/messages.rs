@@ -130,8 +130,9 @@ impl Message {
             Sender::Client => "Client",
             Sender::Server => "Server",
         };
-        let (first, rest) = self.name.split_at(1);
-        format!("{side}{}{rest}", first.to_uppercase())
+        let mut rest = self.name.chars();
+        let first = rest.next().map(|first| first.to_ascii_uppercase());
+        side.chars().chain(first).chain(rest).collect()
     }
 
     /// Its schema, `type` included, and those that it is made of, by name.
@@ -140,7 +141,7 @@ impl Message {
         let own = match self.body {
             Body::Own(schema, of) => {
                 of(&mut parts);
-                json(&schema())
+                value_of(&schema())
             }
             Body::Small => {
                 <ServerFrame<'_> as ToSchema>::schemas(&mut parts);
@@ -151,7 +152,7 @@ impl Message {
         all.extend(
             parts
                 .iter()
-                .map(|(name, schema)| (name.clone(), json(schema))),
+                .map(|(name, schema)| (name.clone(), value_of(schema))),
         );
         all
     }
@@ -192,8 +193,9 @@ fn small_frame(name: &str) -> Value {
 }
 
 fn variants() -> Vec<Value> {
-    match json(&<ServerFrame<'_> as PartialSchema>::schema())["oneOf"].take() {
-        Value::Array(variants) => variants,
+    let mut frames = value_of(&<ServerFrame<'_> as PartialSchema>::schema());
+    match frames.get_mut("oneOf").map(Value::take) {
+        Some(Value::Array(variants)) => variants,
         _ => Vec::new(),
     }
 }
@@ -202,7 +204,7 @@ fn tag_of(variant: &Value) -> Option<&str> {
     variant.pointer("/properties/type/enum/0")?.as_str()
 }
 
-fn json(schema: &RefOr<Schema>) -> Value {
+fn value_of(schema: &RefOr<Schema>) -> Value {
     serde_json::to_value(schema).unwrap_or_else(|_| Value::Object(Map::new()))
 }
 

@@ -33,7 +33,8 @@ use crate::domain::roles::Role;
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{ItemId, ListId, WorkspaceId};
 use crate::wire::frames::{
-    self, ClientFrame, Limits, MAX_FRAME, MAX_FRAME_ITEMS, Position, ServerFrame, WantedLists,
+    self, ClientFrame, Limits, MAX_FRAME, MAX_FRAME_ITEMS, MAX_SUBSCRIPTIONS, Position,
+    ServerFrame, WantedLists,
 };
 
 /// How long a socket may stay without a `hello`.
@@ -45,7 +46,6 @@ const TICK: Duration = Duration::from_secs(1);
 const WINDOW: u64 = 512 * 1024;
 /// A ping goes along so often, for its pong acknowledges what came before it.
 const ACK_EVERY: u64 = 64 * 1024;
-const MAX_SUBSCRIPTIONS: usize = 100;
 const MAX_BAD_FRAMES: u32 = 10;
 /// Edits of one socket that may be under way.
 const MAX_IN_FLIGHT: usize = 512;

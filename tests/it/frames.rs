@@ -223,8 +223,9 @@ async fn a_socket_speaks_the_document_that_the_server_serves() {
             let frame = socket.frame().await.unwrap();
             seen.insert(frame["type"].as_str().unwrap().to_owned());
             if frame["type"] == "welcome" {
-                assert_eq!(frame["limits"]["frame_bytes"], limits["frame_bytes"]);
-                assert_eq!(frame["limits"]["frame_items"], limits["frame_items"]);
+                for limit in ["frame_bytes", "frame_items", "subscriptions"] {
+                    assert_eq!(frame["limits"][limit], limits[limit], "{limit}");
+                }
             }
             if frame["type"] == answer {
                 break;

@@ -4,7 +4,7 @@ export const SUBPROTOCOL = "estatebase.v1";
 
 export const PATH = "/api/v1/ws";
 
-export const LIMITS = { frame_bytes: 65536, frame_items: 100, hello_within_ms: 5000 } as const;
+export const LIMITS = { frame_bytes: 65536, frame_items: 100, hello_within_ms: 5000, subscriptions: 100 } as const;
 
 export const CLOSE_CODES = [
   { code: 4000, name: "drain", reconnect: true },
