@@ -11,7 +11,7 @@ import { planOf, type Step, shortened, World } from "./plan";
 declare const process: { env: Record<string, string | undefined> };
 
 const STEPS = 200;
-const { SEED, PLANS = "1500", FROM = "0" } = process.env;
+const { SEED, PLANS = "1000", FROM = "0" } = process.env;
 const seeds = SEED ? [Number(SEED)] : Array.from({ length: Number(PLANS) }, (_, n) => Number(FROM) + n);
 
 function expectTruth(world: World): void {
