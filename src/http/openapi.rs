@@ -17,9 +17,10 @@ use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
 use super::{invites, items, items_query, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
-use crate::error::{ErrorCode, FieldError};
+use crate::error::ErrorCode;
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
+use crate::wire::problem::Problem;
 
 /// An item on the wire.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -81,21 +82,6 @@ struct VerifyOut {
     mark: Option<String>,
     first_bad: Option<i64>,
     reason: Option<String>,
-}
-
-/// RFC 9457.
-#[derive(Serialize, utoipa::ToSchema)]
-struct Problem {
-    r#type: String,
-    title: String,
-    status: u16,
-    detail: String,
-    code: String,
-    request_id: String,
-    errors: Option<Vec<FieldError>>,
-    /// The thing as it stands, with 409 and 412.
-    #[schema(value_type = Object)]
-    current: Option<serde_json::Value>,
 }
 
 /// A cell because of which a row was not stored.

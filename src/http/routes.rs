@@ -14,8 +14,8 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 
 use super::extract::Caller;
 use super::{
-    columns, imports, invites, items, items_query, jobs, lists, log, me, members, openapi,
-    workspaces,
+    asyncapi, columns, imports, invites, items, items_query, jobs, lists, log, me, members,
+    openapi, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -134,6 +134,7 @@ pub fn table() -> Vec<Route> {
         GET "/workspaces/{workspace_id}/audit/verify" Member(ReadAudit), log::verify, "Check the log's hash chain" => 200 "VerifyOut";
 
         GET "/openapi.json" Nothing, openapi::document, "This document" => 200;
+        GET "/asyncapi.json" Nothing, asyncapi::document, "The websocket's messages, as an AsyncAPI document" => 200;
     }
 }
 

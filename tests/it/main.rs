@@ -7,6 +7,7 @@ mod command_line;
 mod database;
 mod database_faults;
 mod errors;
+mod frames;
 mod idempotency;
 mod identity;
 mod imports;

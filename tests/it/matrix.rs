@@ -37,7 +37,7 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         .strip_prefix("/workspaces/{workspace_id}")
         .map_or(path, |rest| if rest.is_empty() { "W" } else { rest });
     match (method, path) {
-        ("GET", "/openapi.json") => row("anybody", 200),
+        ("GET", "/openapi.json" | "/asyncapi.json") => row("anybody", 200),
         ("GET", "/me" | "/workspaces") => row("person", 200),
         ("PATCH", "/me") => with("person", 200, json!({"display_name": "Name"})),
         ("POST", "/workspaces") => with("person", 201, json!({"name": "Another"})),

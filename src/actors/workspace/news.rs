@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytestring::ByteString;
-use serde_json::json;
 
 use crate::domain::roles::Role;
 use crate::ids::{JobId, UserId, WorkspaceId};
+use crate::wire::frames::ServerFrame;
 
 const APART: Duration = Duration::from_millis(250);
 
@@ -39,12 +39,18 @@ impl JobNews {
 
     /// The `job` frame; `seq` is the position at which access was checked.
     pub(super) fn frame(&self, workspace: WorkspaceId, seq: i64) -> ByteString {
-        json!({
-            "type": "job", "workspace": workspace, "job": self.job, "state": self.state,
-            "done": self.done, "total": self.total, "read": self.read, "created": self.created,
-            "failed": self.failed, "seq": seq,
-        })
-        .to_string()
+        ServerFrame::Job {
+            workspace,
+            job: self.job,
+            state: &self.state,
+            done: self.done,
+            total: self.total,
+            read: self.read,
+            created: self.created,
+            failed: self.failed,
+            seq,
+        }
+        .to_text()
         .into()
     }
 }

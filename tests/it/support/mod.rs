@@ -2,6 +2,7 @@
 //! people and sockets that use it.
 
 pub(crate) mod app;
+pub(crate) mod contract;
 pub(crate) mod db;
 pub(crate) mod program;
 pub(crate) mod proxy;

@@ -1,4 +1,5 @@
-//! A websocket client that trusts nobody: it checks on every frame that its position has no hole.
+//! A websocket client that trusts nobody: it holds every frame to the AsyncAPI document, and checks
+//! that its position has no hole.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +10,10 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use estatebase::wire::messages::Sender;
+
 use super::app::{Person, TestApp};
+use super::contract;
 
 /// How long a frame may take.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -94,6 +98,7 @@ impl Socket {
             match next.expect("a frame in time") {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
+                    contract::check(Sender::Server, &frame).unwrap();
                     self.take_in(&frame);
                     return Ok(frame);
                 }

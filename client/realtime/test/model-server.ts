@@ -4,15 +4,16 @@
  */
 import type {
   ClientFrame,
-  Item,
   ItemChange,
-  Page,
   Position,
+  Problem,
   ServerFrame,
+  ServerWelcome,
   Values,
-  WorkspaceEvent,
-} from "../api/types";
-import type { Write } from "./operations";
+  Event as WorkspaceEvent,
+} from "../src/frames";
+import type { Item, Page } from "../src/items";
+import type { Write } from "../src/operations";
 
 export const WORKSPACE = "w";
 export const LIST = "l";
@@ -21,8 +22,28 @@ export const REFUSED = "refused";
 
 const AT = "2026-01-01T00:00:00Z";
 
+export const problem = (code: string): Problem => ({
+  type: `/problems/${code}`,
+  title: code,
+  status: 422,
+  detail: code,
+  code,
+  request_id: "r",
+});
+
+export const welcome: ServerWelcome = {
+  type: "welcome",
+  session: "s",
+  user: "u",
+  server_time: AT,
+  heartbeat_ms: 25_000,
+  limits: { frame_bytes: 65_536, frame_items: 100, subscriptions: 100 },
+};
+
 export class ModelServer {
   readonly items = new Map<string, Item>();
+  /** Of every item that ever was: a restored one goes on counting. */
+  private versions = new Map<string, number>();
   private log: WorkspaceEvent[] = [];
   private marks: string[] = ["0"];
   private done = new Map<string, number>();
@@ -31,6 +52,10 @@ export class ModelServer {
   outbox: ServerFrame[] = [];
   private subscription: number | null = null;
   private position = 0;
+  private oldest = 1;
+  private audience = "m1";
+  /** So many writes more are refused for now. */
+  busy = 0;
 
   get seq(): number {
     return this.log.length;
@@ -76,8 +101,7 @@ export class ModelServer {
   import(items: { id: string; values: Values }[]): void {
     const seq = this.seq + 1;
     for (const { id, values } of items) {
-      const version = (this.items.get(id)?.version ?? 0) + 1;
-      this.store({ kind: "created", list: LIST, item: id, version, set: values }, seq);
+      this.store({ kind: "created", list: LIST, item: id, version: this.versionAfter(id), set: values }, seq);
     }
     this.append({
       seq,
@@ -94,13 +118,40 @@ export class ModelServer {
     const kept = this.log.slice(0, seq);
     this.log = [];
     this.items.clear();
+    this.versions.clear();
     for (const event of kept) {
       for (const change of this.changesOf.get(event) ?? []) this.store(change, event.seq);
       this.log.push(event);
     }
+    this.oldest = Math.min(this.oldest, seq + 1);
     this.marks = this.marks.slice(0, seq).concat(`${this.timeline}:${seq}`);
     for (const [op, at] of this.done) if (at > seq) this.done.delete(op);
     this.disconnect();
+  }
+
+  /** What happened up to `seq` can't be replayed any more. */
+  prune(seq: number): void {
+    this.oldest = Math.max(this.oldest, seq + 1);
+  }
+
+  /** The member may see something else from now on. */
+  changeAudience(): void {
+    this.audience = this.audience === "m1" ? "a1" : "m1";
+    if (this.subscription === null) return;
+    const { position: seq, mark } = this;
+    this.outbox.push(
+      { type: "access", workspace: WORKSPACE, role: "editor" },
+      { type: "reset", workspace: WORKSPACE, reason: "changed_audience", seq, mark },
+    );
+  }
+
+  drain(): void {
+    this.outbox.push({ type: "drain", after_ms: 500 });
+  }
+
+  /** Whether an operation has taken effect. */
+  knows(op: string): boolean {
+    return this.done.has(op);
   }
 
   // ── The socket ────────────────────────────────────────────────────────────────────────────────
@@ -113,19 +164,22 @@ export class ModelServer {
   receive(frame: ClientFrame): void {
     switch (frame.type) {
       case "hello":
-        this.outbox.push({ type: "welcome", session: "s" });
+        this.outbox.push(welcome);
         return;
       case "subscribe":
-        return this.subscribe(frame.id, frame.since);
+        return this.subscribe(frame.id, frame.since ?? undefined);
       case "unsubscribe":
         this.subscription = null;
         return;
       case "ping":
-        this.outbox.push({ type: "pong", t: frame.t });
+        this.outbox.push({ type: "pong", ...(frame.t === undefined ? {} : { t: frame.t }) });
         return;
       case "edit":
       case "create":
-        return this.write(frame.op, { kind: frame.type, items: frame.items });
+        return this.write(frame.op, {
+          kind: frame.type,
+          items: frame.items.map(({ id, values }) => ({ id: id ?? frame.op, values })),
+        });
       case "delete":
         return this.write(frame.op, { kind: "delete", ids: frame.ids });
     }
@@ -138,19 +192,28 @@ export class ModelServer {
 
   private subscribe(id: number, since: Position | undefined): void {
     if (since && this.subscription !== null && since.seq < this.position) {
-      this.outbox.push({ type: "error", id, problem: { code: "validation" } });
+      this.outbox.push({ type: "error", id, problem: problem("conflict") });
       return;
     }
     this.subscription = id;
-    const known = since && this.marks[since.seq] === since.mark;
+    const refusal = since && this.refusal(since);
+    const known = since && !refusal;
     const seq = known ? since.seq : this.seq;
     const mark = this.marks[seq] as string;
-    this.outbox.push({ type: "subscribed", id, workspace: WORKSPACE, seq, mark, audience: "a" });
-    if (since && !known) {
-      this.outbox.push({ type: "reset", workspace: WORKSPACE, id, reason: "foreign_mark", seq, mark });
+    this.outbox.push({ type: "subscribed", id, workspace: WORKSPACE, seq, mark, audience: this.audience });
+    if (refusal) {
+      this.outbox.push({ type: "reset", workspace: WORKSPACE, id, reason: refusal, seq, mark });
     }
     this.position = seq;
     this.deliver();
+  }
+
+  /** Why a position can't be continued. */
+  private refusal({ seq, mark, audience }: Position): string | null {
+    if (audience && audience !== this.audience) return "changed_audience";
+    if (seq > this.seq) return "future_seq";
+    if (seq + 1 < this.oldest) return "too_old";
+    return this.marks[seq] === mark ? null : "foreign_mark";
   }
 
   private deliver(): void {
@@ -168,9 +231,14 @@ export class ModelServer {
 
   private write(op: string, write: Write): void {
     const before = this.done.get(op);
+    if (before === undefined && this.busy > 0) {
+      this.busy -= 1;
+      this.outbox.push({ type: "reject", op, problem: problem("unavailable") });
+      return;
+    }
     const seq = before ?? this.commit(write, op);
-    if (seq === "refused") this.outbox.push({ type: "reject", op, problem: { code: "validation" } });
-    else this.outbox.push({ type: "ack", op, seq });
+    if (seq === "refused") this.outbox.push({ type: "reject", op, problem: problem("validation") });
+    else this.outbox.push({ type: "ack", op, seq, items: [] });
   }
 
   // ── The log ───────────────────────────────────────────────────────────────────────────────────
@@ -207,12 +275,13 @@ export class ModelServer {
   }
 
   private versionAfter(id: string): number {
-    return (this.items.get(id)?.version ?? 0) + 1;
+    return (this.versions.get(id) ?? 0) + 1;
   }
 
   private store(change: ItemChange, seq: number): void {
     this.undone.push(change);
     const { item: id, version } = change;
+    this.versions.set(id, version);
     if (change.kind === "deleted") {
       this.items.delete(id);
       return;

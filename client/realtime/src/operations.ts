@@ -2,7 +2,10 @@
  * An operation: one write of this client, from the keystroke until the log shows it.
  * Pure data. An operation's id is its promise: sent again under the same id it takes effect at most once.
  */
-import type { ProblemBody, Values, WriteFrame } from "../api/types";
+import type { ClientCreate, ClientDelete, ClientEdit, Values } from "./frames";
+import type { Refusal } from "./items";
+
+type WriteFrame = ClientEdit | ClientCreate | ClientDelete;
 
 export type Write =
   | { kind: "edit"; items: { id: string; values: Values }[] }
@@ -35,6 +38,6 @@ export function frameOf(operation: Operation, workspace: string): WriteFrame {
 }
 
 /** Refusals that say nothing about the write itself: the same operation may be taken later. */
-export function isRetryable(problem: ProblemBody): boolean {
+export function isRetryable(problem: Refusal): boolean {
   return problem.code === "rate_limited" || problem.code === "unavailable" || problem.code === "internal";
 }

@@ -1,22 +1,19 @@
 /** When to come back after a socket has closed, and when not to. Pure. */
+import { CLOSE_CODES } from "./frames";
 
 const FLOOR_MS = 200;
 const CEILING_MS = 15_000;
 
-/** Close codes after which the same request would be refused again. */
-const FINAL: Readonly<Record<number, StopReason>> = {
-  4400: "protocol",
-  4401: "signed_out",
-  4403: "forbidden",
-  4404: "gone",
-  4426: "outdated",
-};
+/** The codes of the contract after which the same request would be refused again. */
+type Final = Extract<(typeof CLOSE_CODES)[number], { reconnect: false }>;
 
-export type StopReason = "protocol" | "signed_out" | "forbidden" | "gone" | "outdated" | "removed";
+/** Why a session has ended for good. */
+export type StopReason = Final["name"] | "removed";
 
 /** Why this close code ends the session for good; `null` when it is worth coming back. */
 export function finalReason(code: number): StopReason | null {
-  return FINAL[code] ?? null;
+  const final = CLOSE_CODES.find((known): known is Final => known.code === code && !known.reconnect);
+  return final?.name ?? null;
 }
 
 /** Full jitter: uniform below a ceiling that doubles each time, within 0.2–15 s. `random` is in [0, 1). */

@@ -7,14 +7,22 @@
  */
 import type {
   ClientFrame,
-  Item,
-  Page,
-  Position,
-  ProblemBody,
+  ClientPresence,
+  Present,
   Role,
+  ServerAccess,
+  ServerBeat,
+  ServerError,
+  ServerEvents,
   ServerFrame,
-  WorkspaceEvent,
-} from "../api/types";
+  ServerJob,
+  ServerPong,
+  ServerPresence,
+  ServerReset,
+  ServerSubscribed,
+  Event as WorkspaceEvent,
+} from "./frames";
+import type { Item, Page, Refusal } from "./items";
 import { frameOf, isRetryable, type Operation, type Write } from "./operations";
 import { delayBeforeAttempt, finalReason, type StopReason } from "./reconnect";
 import { ListReplica, type ReadRequest } from "./replica";
@@ -30,8 +38,11 @@ export type Effect =
   | { kind: "write"; operation: Operation }
   | { kind: "resend"; operation: string; afterMs: number }
   | { kind: "read"; list: string; minSeq: number | null; read: ReadRequest }
-  | { kind: "rejected"; operation: Operation; problem: ProblemBody }
+  | { kind: "rejected"; operation: Operation; problem: Refusal }
   | { kind: "metadata"; event: string }
+  | { kind: "job"; job: ServerJob }
+  /** Own presence is due, so much later. */
+  | { kind: "presence"; afterMs: number }
   | { kind: "stopped"; reason: StopReason; lost: number };
 
 /** Above this a frame would be refused (64 KiB); some room is left for its envelope. */
@@ -40,11 +51,34 @@ const LARGEST_FRAME = 60 * 1024;
 const ASK_AFTER_MS = 10_000;
 const GIVE_UP_AFTER_MS = 18_000;
 const MOST_ATTEMPTS = 6;
+/** So long after a commit every server has told its sockets of it. */
+const TOLD_WITHIN_MS = 2_000;
+/** Own presence is told at most so often (the server takes 10 a second). */
+const PRESENCE_EVERY_MS = 150;
+
+/** Where a reader stands in the log of a workspace, and for which audience that is true. */
+interface Place {
+  seq: number;
+  mark: string;
+  audience: string;
+}
+
+interface OpenList {
+  readonly replica: ListReplica;
+  wanted: number;
+  /** When its last page came, until the log has surely told of all that the page showed. */
+  readAt: number | null;
+  /** The server has answered since: the next frame without a hole before it settles the page. */
+  answered: boolean;
+}
+
+/** Where a person is, for the others to see. */
+export type Whereabouts = Omit<ClientPresence, "type" | "workspace">;
 
 export class WorkspaceSync {
   private currentPhase: Phase = "offline";
-  private position: Position | null = null;
-  private readonly lists = new Map<string, { replica: ListReplica; wanted: number }>();
+  private position: Place | null = null;
+  private readonly lists = new Map<string, OpenList>();
   private operations: Operation[] = [];
   private effects: Effect[] = [];
   private subscription = 0;
@@ -54,6 +88,11 @@ export class WorkspaceSync {
   private heardAt = 0;
   private asked = false;
   private currentRole: Role | null;
+  private session: string | null = null;
+  private readonly others = new Map<string, Present>();
+  private whereabouts: Whereabouts | null = null;
+  private presenceDue = false;
+  private presenceAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly workspace: string,
@@ -74,6 +113,11 @@ export class WorkspaceSync {
   /** The `seq` up to which this client has heard everything; `null` before it has subscribed. */
   get seq(): number | null {
     return this.position?.seq ?? null;
+  }
+
+  /** Who else is here, one entry a socket. */
+  get present(): readonly Present[] {
+    return [...this.others.values()];
   }
 
   /** How many own operations wait for the server. */
@@ -100,7 +144,7 @@ export class WorkspaceSync {
     if (known) return known.replica;
     const replica = new ListReplica(list);
     if (this.position) replica.followFrom(this.position.seq);
-    this.lists.set(list, { replica, wanted: 1 });
+    this.lists.set(list, { replica, wanted: 1, readAt: null, answered: false });
     return replica;
   }
 
@@ -110,8 +154,10 @@ export class WorkspaceSync {
     if (entry) entry.wanted = Math.max(entry.wanted, rows);
   }
 
-  pageArrived(list: string, request: number, page: Page<Item>, seq: number): void {
-    this.lists.get(list)?.replica.pageArrived(request, page, seq);
+  pageArrived(list: string, request: number, page: Page<Item>, seq: number, now: number): void {
+    const entry = this.lists.get(list);
+    entry?.replica.pageArrived(request, page, seq);
+    if (entry) Object.assign(entry, { readAt: now, answered: false });
     this.settle();
   }
 
@@ -145,7 +191,7 @@ export class WorkspaceSync {
   }
 
   /** The server has refused an operation: it is rolled back, or tried again if the refusal was for now. */
-  rejected(id: string, problem: ProblemBody): void {
+  rejected(id: string, problem: Refusal): void {
     const operation = this.operations.find((candidate) => candidate.id === id);
     if (!operation) return;
     if (isRetryable(problem) && operation.attempts < MOST_ATTEMPTS) {
@@ -189,6 +235,41 @@ export class WorkspaceSync {
     replica?.overlay(this.operations.filter((operation) => operation.list === list));
   }
 
+  // ── Presence ──────────────────────────────────────────────────────────────────────────────────
+
+  /** Tells the others where the own person is; only the last of a burst, and again after every return. */
+  appear(whereabouts: Whereabouts, now: number): void {
+    this.whereabouts = whereabouts;
+    this.announce(now);
+  }
+
+  /** The moment of a `presence` effect has come. */
+  presenceIsDue(now: number): void {
+    this.presenceDue = false;
+    this.announce(now);
+  }
+
+  private announce(now: number): void {
+    if (!this.whereabouts || this.currentPhase !== "live" || this.presenceDue) return;
+    const wait = this.presenceAt + PRESENCE_EVERY_MS - now;
+    if (wait > 0) {
+      this.presenceDue = true;
+      this.effects.push({ kind: "presence", afterMs: wait });
+      return;
+    }
+    this.presenceAt = now;
+    this.send({ type: "presence", workspace: this.workspace, ...this.whereabouts });
+  }
+
+  private presence(frame: ServerPresence): void {
+    if (frame.workspace !== this.workspace) return;
+    if (frame.full) this.others.clear();
+    for (const one of frame.users) {
+      if (one.state === "left") this.others.delete(one.session);
+      else if (one.session !== this.session) this.others.set(one.session, one);
+    }
+  }
+
   // ── The socket ────────────────────────────────────────────────────────────────────────────────
 
   /** Starts, or tries again at once. */
@@ -210,8 +291,11 @@ export class WorkspaceSync {
     const reason = finalReason(code);
     if (reason) return this.stop(reason);
     this.currentPhase = "offline";
+    this.others.clear();
+    // Also what was acknowledged, but not yet seen in the log: a restored backup may have lost it.
     for (const operation of this.operations) {
-      if (operation.state === "sent") operation.state = "queued";
+      operation.state = "queued";
+      operation.seq = null;
     }
     this.effects.push({
       kind: "connect",
@@ -226,7 +310,7 @@ export class WorkspaceSync {
     if (!this.socketIsOpen()) return;
     const silence = now - this.heardAt;
     if (silence > GIVE_UP_AFTER_MS) this.close(0);
-    else if (silence > ASK_AFTER_MS && !this.asked) {
+    else if ((silence > ASK_AFTER_MS || this.hasFreshPages(now)) && !this.asked) {
       this.asked = true;
       this.send({ type: "ping", t: now });
     }
@@ -237,9 +321,10 @@ export class WorkspaceSync {
     this.heard(now);
     switch (frame.type) {
       case "welcome":
+        this.session = frame.session;
         return this.subscribe();
       case "subscribed":
-        return this.subscribed(frame);
+        return this.subscribed(frame, now);
       case "events":
         return this.events(frame, now);
       case "beat":
@@ -249,9 +334,16 @@ export class WorkspaceSync {
       case "reject":
         return this.rejected(frame.op, frame.problem);
       case "reset":
-        return this.reset(frame);
+        return this.reset(frame, now);
       case "access":
         return this.access(frame);
+      case "pong":
+        return this.pong(frame);
+      case "presence":
+        return this.presence(frame);
+      case "job":
+        if (frame.workspace === this.workspace) this.effects.push({ kind: "job", job: frame });
+        return;
       case "error":
         return this.error(frame);
       case "drain":
@@ -291,7 +383,7 @@ export class WorkspaceSync {
     this.subscribe();
   }
 
-  private subscribed(frame: ServerFrame & { type: "subscribed" }): void {
+  private subscribed(frame: ServerSubscribed, now: number): void {
     if (!this.socketIsOpen() || frame.id !== this.subscription) return;
     const { seq, mark, audience } = frame;
     const continuous = this.position?.seq === seq && this.position.mark === mark;
@@ -300,22 +392,25 @@ export class WorkspaceSync {
     this.position = { seq, mark, audience };
     // Pages read before the first subscription are good, unless a connection broke since: who knows why.
     if (!continuous) this.startOver(seq, this.everSubscribed || this.attempt > 0);
-    this.enterLive();
+    else if (this.freshSocket) this.rereadFreshPages();
+    this.enterLive(now);
   }
 
-  private enterLive(): void {
+  private enterLive(now: number): void {
     this.everSubscribed = true;
     this.currentPhase = "live";
     this.attempt = 0;
     for (const operation of this.operations) if (operation.state === "queued") this.dispatch(operation);
+    this.announce(now);
     this.settle();
   }
 
-  private events(frame: ServerFrame & { type: "events" }, now: number): void {
+  private events(frame: ServerEvents, now: number): void {
     if (this.currentPhase !== "live" || frame.workspace !== this.workspace || !this.position) return;
     if (frame.after !== this.position.seq) return this.resubscribe();
     for (const event of frame.events) this.apply(event, now);
     this.position = { ...this.position, seq: frame.through, mark: frame.mark };
+    this.pagesAreOld();
     this.settle();
   }
 
@@ -326,16 +421,41 @@ export class WorkspaceSync {
     if (!event.kind.startsWith("items.")) this.effects.push({ kind: "metadata", event: event.kind });
   }
 
-  private beat(frame: ServerFrame & { type: "beat" }): void {
+  private beat(frame: ServerBeat): void {
     if (this.currentPhase !== "live" || frame.workspace !== this.workspace || !this.position) return;
     if (frame.through !== this.position.seq || frame.mark !== this.position.mark) this.resubscribe();
+    else this.pagesAreOld();
   }
 
-  private reset(frame: ServerFrame & { type: "reset" }): void {
+  // A page may be ahead of the log as this client knows it. Should the server come back from a backup of
+  // just that moment, the position would still be good, and the page not.
+
+  private hasFreshPages(now: number): boolean {
+    const due = ({ readAt, answered }: OpenList) =>
+      readAt !== null && !answered && readAt + TOLD_WITHIN_MS <= now;
+    return this.currentPhase === "live" && [...this.lists.values()].some(due);
+  }
+
+  private pong({ t }: ServerPong): void {
+    if (typeof t !== "number") return;
+    for (const entry of this.lists.values()) {
+      if (entry.readAt !== null && entry.readAt + TOLD_WITHIN_MS <= t) entry.answered = true;
+    }
+  }
+
+  private pagesAreOld(): void {
+    for (const entry of this.lists.values()) if (entry.answered) entry.readAt = null;
+  }
+
+  private rereadFreshPages(): void {
+    for (const { replica, readAt } of this.lists.values()) if (readAt !== null) replica.invalidate();
+  }
+
+  private reset(frame: ServerReset, now: number): void {
     if (frame.workspace !== this.workspace || !this.socketIsOpen()) return;
     this.position = { seq: frame.seq, mark: frame.mark, audience: this.position?.audience ?? "" };
     this.startOver(frame.seq, true);
-    if (this.currentPhase === "subscribing" && frame.id === this.subscription) this.enterLive();
+    if (this.currentPhase === "subscribing" && frame.id === this.subscription) this.enterLive(now);
   }
 
   /** The log can't be followed from where we stood to `seq`: what is shown is read again from there. */
@@ -344,19 +464,16 @@ export class WorkspaceSync {
       replica.followFrom(seq);
       if (invalidate) replica.invalidate();
     }
-    for (const operation of this.operations) {
-      if (operation.seq !== null) operation.seq = Math.min(operation.seq, seq);
-    }
     this.settle();
   }
 
-  private access(frame: ServerFrame & { type: "access" }): void {
+  private access(frame: ServerAccess): void {
     if (frame.workspace !== this.workspace) return;
     this.currentRole = frame.role;
     if (frame.role === null) this.stop("removed");
   }
 
-  private error(frame: ServerFrame & { type: "error" }): void {
+  private error(frame: ServerError): void {
     if (frame.id !== this.subscription || this.currentPhase !== "subscribing") return;
     const { code } = frame.problem;
     if (code === "forbidden" || code === "not_found") return this.stop("removed");

@@ -1,8 +1,10 @@
 /** The rules of the conversation with the server, one by one. */
 import { describe, expect, it } from "vitest";
-import type { Item, ServerFrame, Values, WorkspaceEvent } from "../api/types";
-import { delayBeforeAttempt, finalReason } from "./reconnect";
-import { type Effect, WorkspaceSync } from "./workspace";
+import type { ServerFrame, Values, Event as WorkspaceEvent } from "../src/frames";
+import type { Item } from "../src/items";
+import { delayBeforeAttempt, finalReason } from "../src/reconnect";
+import { type Effect, WorkspaceSync } from "../src/workspace";
+import { problem, welcome } from "./model-server";
 
 const LIST = "list";
 
@@ -33,10 +35,10 @@ function live() {
   const replica = sync.open(LIST);
   sync.connect();
   sync.opened(0);
-  sync.received({ type: "welcome", session: "s" }, 0);
+  sync.received(welcome, 0);
   sync.received({ type: "subscribed", id: 1, workspace: "w", seq: 10, mark: "m10", audience: "x" }, 0);
   sync.drain();
-  sync.pageArrived(LIST, 1, { data: [item("a", { x: 1 }), item("b", { x: 2 })], next_cursor: null }, 10);
+  sync.pageArrived(LIST, 1, { data: [item("a", { x: 1 }), item("b", { x: 2 })], next_cursor: null }, 10, 0);
   sync.drain();
   return { sync, replica, receive: (frame: ServerFrame) => sync.received(frame, 0) };
 }
@@ -61,7 +63,7 @@ describe("own edits", () => {
   it("stay over what others wrote before them, and give way to what came after", () => {
     const { sync, replica, receive } = live();
     sync.submit("op", LIST, { kind: "edit", items: [{ id: "a", values: { x: 5 } }] });
-    receive({ type: "ack", op: "op", seq: 12 });
+    receive({ type: "ack", op: "op", seq: 12, items: [] });
     receive(events(10, 11, updated(11, "a", 2, { x: 7, y: 1 })));
     expect(replica.row("a")?.values).toEqual({ x: 5, y: 1 });
     receive(events(11, 13, updated(12, "a", 3, { x: 5 }, "op"), updated(13, "a", 4, { x: 9 })));
@@ -72,7 +74,7 @@ describe("own edits", () => {
     const { sync, replica, receive } = live();
     sync.submit("op", LIST, { kind: "edit", items: [{ id: "a", values: { x: 5 } }] });
     sync.drain();
-    receive({ type: "reject", op: "op", problem: { code: "validation" } });
+    receive({ type: "reject", op: "op", problem: problem("validation") });
     expect(replica.row("a")?.values).toEqual({ x: 1 });
     expect(kinds(sync.drain())).toEqual(["rejected"]);
   });
@@ -82,12 +84,12 @@ describe("own edits", () => {
     sync.submit("op", LIST, { kind: "delete", ids: ["a"] });
     sync.drain();
     for (let n = 1; n < 6; n += 1) {
-      receive({ type: "reject", op: "op", problem: { code: "unavailable" } });
+      receive({ type: "reject", op: "op", problem: problem("unavailable") });
       expect(kinds(sync.drain())).toEqual(["resend"]);
       sync.resend("op");
       expect(frames(sync.drain())).toMatchObject([{ type: "delete", op: "op" }]);
     }
-    receive({ type: "reject", op: "op", problem: { code: "unavailable" } });
+    receive({ type: "reject", op: "op", problem: problem("unavailable") });
     expect(kinds(sync.drain())).toEqual(["rejected"]);
     expect(replica.ids).toEqual(["a", "b"]);
   });
@@ -101,10 +103,22 @@ describe("own edits", () => {
     expect(sync.waiting).toBe(2);
     sync.drain();
     sync.opened(0);
-    receive({ type: "welcome", session: "s" });
+    receive(welcome);
     expect(frames(sync.drain())).toMatchObject([{ type: "subscribe", since: { seq: 10, mark: "m10" } }]);
     receive({ type: "subscribed", id: 2, workspace: "w", seq: 10, mark: "m10", audience: "x" });
     expect(frames(sync.drain())).toMatchObject([{ op: "sent" }, { op: "late" }]);
+  });
+
+  it("that were acknowledged but not seen in the log are sent again after a break, under the same id", () => {
+    const { sync, receive } = live();
+    sync.submit("op", LIST, { kind: "edit", items: [{ id: "a", values: { x: 5 } }] });
+    receive({ type: "ack", op: "op", seq: 12, items: [] });
+    sync.closed(1006);
+    sync.drain();
+    sync.opened(0);
+    receive(welcome);
+    receive({ type: "subscribed", id: 2, workspace: "w", seq: 10, mark: "m10", audience: "x" });
+    expect(frames(sync.drain())).toMatchObject([{ type: "subscribe" }, { type: "edit", op: "op" }]);
   });
 
   it("too large for a frame go over REST", () => {
@@ -148,10 +162,34 @@ describe("the log", () => {
       { kind: "read", minSeq: 50, read: { request: 2, cursor: null, reread: true } },
     ]);
     expect(replica.ids).toEqual(["a", "b"]);
-    sync.pageArrived(LIST, 2, { data: [item("b", { x: 3 }, 9)], next_cursor: null }, 50);
+    sync.pageArrived(LIST, 2, { data: [item("b", { x: 3 }, 9)], next_cursor: null }, 50, 0);
     expect(replica.ids).toEqual(["b"]);
     expect(replica.row("b")?.values).toEqual({ x: 3 });
     expect(replica.stale).toBe(false);
+  });
+
+  it("reads again what an erased change may have touched", () => {
+    const { sync, receive } = live();
+    const event = { seq: 11, at: "2026-01-02T00:00:00Z", actor: {}, kind: "items.changed" };
+    receive(events(10, 11, { ...event, changes: [{ kind: "erased" }] }));
+    expect(sync.drain()).toMatchObject([{ kind: "read", read: { reread: true } }]);
+  });
+
+  it("reads again, after a break, pages that the log had not yet confirmed", () => {
+    const comeBack = (settled: boolean) => {
+      const { sync, receive } = live();
+      sync.tick(2_500);
+      expect(frames(sync.drain())).toEqual([{ type: "ping", t: 2_500 }]);
+      receive({ type: "pong", t: 2_500 });
+      if (settled) receive({ type: "beat", workspace: "w", through: 10, mark: "m10" });
+      sync.closed(1006);
+      sync.opened(0);
+      receive(welcome);
+      receive({ type: "subscribed", id: 2, workspace: "w", seq: 10, mark: "m10", audience: "x" });
+      return kinds(sync.drain());
+    };
+    expect(comeBack(false)).toContain("read");
+    expect(comeBack(true)).not.toContain("read");
   });
 
   it("keeps what arrives while a page is under way", () => {
@@ -159,14 +197,15 @@ describe("the log", () => {
     receive({ type: "reset", workspace: "w", reason: "too_old", seq: 50, mark: "m50" });
     sync.drain();
     receive(events(50, 51, updated(51, "b", 10, { y: 1 })));
-    sync.pageArrived(LIST, 2, { data: [item("b", { x: 3 }, 9)], next_cursor: null }, 50);
+    sync.pageArrived(LIST, 2, { data: [item("b", { x: 3 }, 9)], next_cursor: null }, 50, 0);
     expect(replica.row("b")?.values).toEqual({ x: 3, y: 1 });
   });
 });
 
 describe("the connection", () => {
   it("asks after 10 s of silence and gives up after 18", () => {
-    const { sync } = live();
+    const { sync, receive } = live();
+    receive({ type: "pong", t: 2_000 });
     sync.tick(9_000);
     expect(sync.drain()).toEqual([]);
     sync.tick(10_500);
@@ -206,5 +245,48 @@ describe("the connection", () => {
     }
     expect(delayBeforeAttempt(0, 0.999)).toBeLessThanOrEqual(400);
     expect(delayBeforeAttempt(20, 0.999)).toBeGreaterThan(14_000);
+  });
+});
+
+describe("presence", () => {
+  const here = { list: LIST, state: "viewing" } as const;
+  const somebody = (session: string, state: "viewing" | "left" = "viewing") => ({
+    user: "u2",
+    session,
+    name: "Ada",
+    list: LIST,
+    state,
+  });
+
+  it("shows who else is here: all at first, then who comes and goes", () => {
+    const { sync, receive } = live();
+    const told = { type: "presence", workspace: "w", seq: 10 } as const;
+    receive({ ...told, users: [somebody("1"), somebody("s")], full: true });
+    expect(sync.present.map((one) => one.session)).toEqual(["1"]);
+    receive({ ...told, users: [somebody("2"), somebody("1", "left")] });
+    expect(sync.present.map((one) => one.session)).toEqual(["2"]);
+    sync.closed(1006);
+    expect(sync.present).toEqual([]);
+  });
+
+  it("tells the own place, of a burst only the last, and again after a return", () => {
+    const { sync, receive } = live();
+    sync.appear(here, 1000);
+    sync.appear({ ...here, item: "a" }, 1010);
+    sync.appear({ ...here, item: "b" }, 1020);
+    expect(sync.drain()).toMatchObject([
+      { kind: "send", frame: { type: "presence", workspace: "w", list: LIST } },
+      { kind: "presence", afterMs: 140 },
+    ]);
+    sync.presenceIsDue(1150);
+    expect(frames(sync.drain())).toMatchObject([{ type: "presence", item: "b" }]);
+    sync.closed(1006);
+    sync.appear(here, 2000);
+    expect(frames(sync.drain())).toEqual([]);
+    sync.opened(0);
+    receive(welcome);
+    sync.drain();
+    sync.received({ type: "subscribed", id: 2, workspace: "w", seq: 10, mark: "m10", audience: "x" }, 3000);
+    expect(frames(sync.drain())).toMatchObject([{ type: "presence", list: LIST, state: "viewing" }]);
   });
 });

@@ -3,30 +3,49 @@
  * One connection serves one workspace.
  */
 import { v7 as uuidv7 } from "uuid";
-import { socketUrl } from "../api/origin";
-import { Problem } from "../api/problem";
-import * as resources from "../api/resources";
-import { accessToken, onSession, refreshToken } from "../api/session";
-import type { ProblemBody, Role, ServerFrame } from "../api/types";
+import {
+  type ClientFrame,
+  type Present,
+  type Role,
+  type ServerFrame,
+  type ServerJob,
+  SUBPROTOCOL,
+} from "./frames";
+import type { Refusal } from "./items";
 import type { Operation, Write } from "./operations";
-import type { StopReason } from "./reconnect";
-import { delayBeforeAttempt } from "./reconnect";
+import { delayBeforeAttempt, type StopReason } from "./reconnect";
 import type { ListReplica } from "./replica";
-import { type Effect, type Phase, WorkspaceSync } from "./workspace";
+import { RequestFailed, type Rest } from "./rest";
+import { type Effect, type Phase, type Whereabouts, WorkspaceSync } from "./workspace";
 
-const SUBPROTOCOL = "estatebase.v1";
 /** Bursts of changes redraw at most this often. */
 const REDRAW_MS = 16;
 /** Repeated reads of the same list wait this long, so that an import costs one a second. */
 const REREAD_MS = 1000;
+const TICK_MS = 1000;
 
-export interface ConnectionEvents {
-  rejected(operation: Operation, problem: ProblemBody): void;
+export interface Options {
+  /** The socket's address: `wss://<host>/api/v1/ws`. */
+  url: string;
+  workspace: string;
+  /** The role, where it is known before the socket says more. */
+  role?: Role | null;
+  /** The access token; with `fresh` another than before, for the server has refused that. */
+  token(fresh: boolean): Promise<string | null>;
+  /** Calls back with each renewed token. Returns how to stop. */
+  onToken?(listener: (token: string) => void): () => void;
+  /** Reads pages, and writes what is too large for a frame. */
+  rest: Rest;
+  /** An own write was refused and is rolled back. */
+  rejected?(operation: Operation, problem: Refusal): void;
   /** A list, column, member or the workspace itself has changed. */
-  metadata(event: string): void;
-  stopped(reason: StopReason, lost: number): void;
+  metadata?(event: string): void;
+  job?(job: ServerJob): void;
+  /** It is over for good; so many own writes were not saved. */
+  stopped?(reason: StopReason, lost: number): void;
 }
 
+type Timer = ReturnType<typeof setTimeout>;
 type ReadEffect = Extract<Effect, { kind: "read" }>;
 
 export class WorkspaceConnection {
@@ -34,43 +53,41 @@ export class WorkspaceConnection {
   private socket: WebSocket | null = null;
   private readonly client = crypto.randomUUID();
   private readonly listeners = new Set<() => void>();
-  private readonly timers = new Set<number>();
+  private readonly timers = new Set<Timer>();
   private readonly aborted = new AbortController();
-  private readonly failures = new Map<string, { problem: Problem; attempts: number }>();
-  private connectTimer: number | null = null;
-  private redrawTimer: number | null = null;
-  private redrawnAt = 0;
+  private readonly failures = new Map<string, { problem: RequestFailed; attempts: number }>();
+  private connectTimer: Timer | null = null;
+  private redrawTimer: Timer | null = null;
+  private redrawnAt = Number.NEGATIVE_INFINITY;
   private revision = 0;
 
-  constructor(
-    readonly workspace: string,
-    role: Role | null,
-    private readonly events: ConnectionEvents,
-  ) {
-    this.sync = new WorkspaceSync(workspace, role, Math.random);
+  constructor(private readonly options: Options) {
+    this.sync = new WorkspaceSync(options.workspace, options.role ?? null, Math.random);
   }
 
   /** Connects, and stays connected until the returned function is called. */
   start(): () => void {
-    const stopSession = onSession((session) => {
-      if (session && this.sync.phase === "live") this.transmit({ type: "auth", token: session.access_token });
+    const stopTokens = this.options.onToken?.((token) => {
+      if (this.sync.phase === "live") this.transmit({ type: "auth", token }, this.socket);
     });
-    const heartbeat = window.setInterval(() => this.run(() => this.sync.tick(Date.now())), 1000);
-    const online = () => this.comeBack();
-    const offline = () => this.socket?.close();
-    window.addEventListener("online", online);
-    window.addEventListener("offline", offline);
+    const heartbeat = setInterval(() => this.run(() => this.sync.tick(Date.now())), TICK_MS);
+    // Where there is a browser, it knows when the network comes and goes.
+    const { signal } = this.aborted;
+    globalThis.addEventListener?.("online", () => this.comeBack(), { signal });
+    globalThis.addEventListener?.("offline", () => this.socket?.close(), { signal });
     this.run(() => this.sync.connect());
     return () => {
-      stopSession();
-      window.clearInterval(heartbeat);
-      window.removeEventListener("online", online);
-      window.removeEventListener("offline", offline);
+      stopTokens?.();
+      clearInterval(heartbeat);
       this.dispose();
     };
   }
 
   // ── For the screens ───────────────────────────────────────────────────────────────────────────
+
+  get workspace(): string {
+    return this.options.workspace;
+  }
 
   /** Calls back after every change of anything below. Returns how to stop. */
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -89,26 +106,42 @@ export class WorkspaceConnection {
     return this.sync.role;
   }
 
+  /** How many own writes wait for the server. */
   get waiting(): number {
     return this.sync.waiting;
   }
 
+  /** Who else is here, one entry a socket. */
+  get present(): readonly Present[] {
+    return this.sync.present;
+  }
+
+  /** The rows of a list, kept current. */
   open(list: string): ListReplica {
     return this.sync.open(list);
   }
 
+  /** Asks that at least so many rows of a list be there. */
   want(list: string, rows: number): void {
     this.run(() => this.sync.want(list, rows));
   }
 
   /** Why the rows of a list can't be read at the moment. */
-  failure(list: string): Problem | null {
+  failure(list: string): RequestFailed | null {
     return this.failures.get(list)?.problem ?? null;
   }
 
-  submit(list: string, write: Write): void {
-    this.run(() => this.sync.submit(uuidv7(), list, write));
+  /** Shows a write at once and sends it until the server has answered. Returns its operation's id. */
+  submit(list: string, write: Write): string {
+    const operation = uuidv7();
+    this.run(() => this.sync.submit(operation, list, write));
     this.notify();
+    return operation;
+  }
+
+  /** Tells the others where the own person is. */
+  appear(whereabouts: Whereabouts): void {
+    this.run(() => this.sync.appear(whereabouts, Date.now()));
   }
 
   // ── Carrying out ──────────────────────────────────────────────────────────────────────────────
@@ -125,14 +158,16 @@ export class WorkspaceConnection {
       case "connect":
         this.connectTimer = this.later(effect.afterMs, () => void this.connect(effect.freshToken));
         return;
-      case "close":
-        this.later(effect.afterMs, () => this.socket?.close(1000));
+      case "close": {
+        const { socket } = this;
+        this.later(effect.afterMs, () => socket?.close(1000));
         return;
+      }
       case "hello":
-        void this.greet();
+        void this.greet(this.socket);
         return;
       case "send":
-        this.transmit(effect.frame);
+        this.transmit(effect.frame, this.socket);
         return;
       case "write":
         void this.write(effect.operation);
@@ -140,29 +175,36 @@ export class WorkspaceConnection {
       case "resend":
         this.later(effect.afterMs, () => this.run(() => this.sync.resend(effect.operation)));
         return;
+      case "presence":
+        this.later(effect.afterMs, () => this.run(() => this.sync.presenceIsDue(Date.now())));
+        return;
       case "read":
         this.later(effect.read.reread ? REREAD_MS : 0, () => void this.read(effect));
         return;
       case "rejected":
-        this.events.rejected(effect.operation, effect.problem);
+        this.options.rejected?.(effect.operation, effect.problem);
         return;
       case "metadata":
-        this.events.metadata(effect.event);
+        this.options.metadata?.(effect.event);
+        return;
+      case "job":
+        this.options.job?.(effect.job);
         return;
       case "stopped":
-        this.events.stopped(effect.reason, effect.lost);
+        this.options.stopped?.(effect.reason, effect.lost);
         return;
     }
   }
 
   private async connect(freshToken: boolean): Promise<void> {
     this.connectTimer = null;
-    if (freshToken) await refreshToken().catch(() => null);
+    if (freshToken) await this.options.token(true).catch(() => null);
     if (this.aborted.signal.aborted || this.socket) return;
-    const socket = new WebSocket(socketUrl, SUBPROTOCOL);
+    const socket = new WebSocket(this.options.url, SUBPROTOCOL);
     this.socket = socket;
     socket.onopen = () => this.run(() => this.sync.opened(Date.now()));
     socket.onmessage = (message: MessageEvent<string>) => {
+      if (this.socket !== socket) return;
       const frame = JSON.parse(message.data) as ServerFrame;
       this.run(() => this.sync.received(frame, Date.now()));
       this.changed();
@@ -182,31 +224,31 @@ export class WorkspaceConnection {
     void this.connect(false);
   }
 
-  private async greet(): Promise<void> {
-    const token = await accessToken();
-    if (token) this.transmit({ type: "hello", token, client: this.client });
-    else this.socket?.close(1000);
+  private async greet(socket: WebSocket | null): Promise<void> {
+    const token = await this.options.token(false).catch(() => null);
+    if (token) this.transmit({ type: "hello", token, client: this.client }, socket);
+    else socket?.close(1000);
   }
 
-  private transmit(frame: object): void {
-    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(frame));
+  private transmit(frame: ClientFrame, socket: WebSocket | null): void {
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
   }
 
   private async read({ list, minSeq, read }: ReadEffect): Promise<void> {
     const { cursor, limit, request } = read;
+    const { signal } = this.aborted;
     try {
-      const { signal } = this.aborted;
-      const page = await resources.items(this.workspace, list, { cursor, limit, minSeq, signal });
+      const page = await this.options.rest.read(this.workspace, list, { cursor, limit, minSeq, signal });
       this.failures.delete(list);
-      this.run(() => this.sync.pageArrived(list, request, page.data, page.seq));
+      this.run(() => this.sync.pageArrived(list, request, page.data, page.seq, Date.now()));
     } catch (cause) {
-      if (!(cause instanceof Problem)) return;
-      this.readFailed(list, request, cause);
+      if (signal.aborted) return;
+      this.readFailed(list, request, RequestFailed.of(cause));
     }
     this.changed();
   }
 
-  private readFailed(list: string, request: number, problem: Problem): void {
+  private readFailed(list: string, request: number, problem: RequestFailed): void {
     const attempts = (this.failures.get(list)?.attempts ?? 0) + 1;
     this.failures.set(list, { problem, attempts });
     if (problem.code === "not_found" || problem.code === "gone" || problem.code === "forbidden") return;
@@ -216,20 +258,20 @@ export class WorkspaceConnection {
 
   private async write(operation: Operation): Promise<void> {
     try {
-      const seq = await resources.write(this.workspace, operation);
+      const seq = await this.options.rest.write(this.workspace, operation);
       this.run(() => this.sync.acknowledged(operation.id, seq));
     } catch (cause) {
-      const problem = cause instanceof Problem ? cause.body : { code: "internal" };
-      const body = problem.code === "offline" ? { code: "unavailable" } : problem;
-      this.run(() => this.sync.rejected(operation.id, body));
+      const { refusal } = RequestFailed.of(cause);
+      const problem = refusal.code === "offline" ? { code: "unavailable" } : refusal;
+      this.run(() => this.sync.rejected(operation.id, problem));
     }
     this.changed();
   }
 
   // ── Timers and redraws ────────────────────────────────────────────────────────────────────────
 
-  private later(delay: number, action: () => void): number {
-    const timer = window.setTimeout(() => {
+  private later(delay: number, action: () => void): Timer {
+    const timer = setTimeout(() => {
       this.timers.delete(timer);
       action();
     }, delay);
@@ -237,8 +279,8 @@ export class WorkspaceConnection {
     return timer;
   }
 
-  private clear(timer: number): void {
-    window.clearTimeout(timer);
+  private clear(timer: Timer): void {
+    clearTimeout(timer);
     this.timers.delete(timer);
   }
 
@@ -262,10 +304,10 @@ export class WorkspaceConnection {
 
   private dispose(): void {
     this.aborted.abort();
-    for (const timer of this.timers) window.clearTimeout(timer);
+    for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
     this.listeners.clear();
-    const socket = this.socket;
+    const { socket } = this;
     this.socket = null;
     socket?.close(1000);
   }

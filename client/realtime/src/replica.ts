@@ -7,7 +7,8 @@
  * the changes that arrive during a read are its tail, and a page is merged as page + tail, where a change
  * counts only if its version is above the item's.
  */
-import type { Item, ItemChange, Page, Values, WorkspaceEvent } from "../api/types";
+import type { ItemChange, Values, Event as WorkspaceEvent } from "./frames";
+import type { Item, Page } from "./items";
 import { type Operation, touchedItems } from "./operations";
 
 interface Confirmed {
@@ -245,7 +246,7 @@ export class ListReplica {
   /** Applies an event of the log. `mine`: it is the echo of an own operation, which doesn't flash. */
   apply(event: WorkspaceEvent, mine: boolean, now: number): void {
     for (const change of event.changes ?? []) {
-      if (change.list !== this.list) continue;
+      if (change.kind === "erased" || change.list !== this.list) continue;
       this.reading?.tail.push({ change, event });
       const id = change.item;
       const known = this.confirmed.has(id);
@@ -266,7 +267,7 @@ export class ListReplica {
     const concerned = lists === null || lists.includes(this.list);
     if (!concerned) return false;
     if (event.wide || event.kind === "items.imported") return true;
-    if (event.changes?.some((change) => change.kind === "restored" && !change.set)) return true;
+    if (event.changes?.some((change) => change.kind === "erased" || !tellsAll(change))) return true;
     return (event.kind === "links.changed" && !event.changes) || event.kind.startsWith("column.");
   }
 
@@ -362,6 +363,11 @@ function confirmedItem(item: Item): Confirmed {
     updatedAt: item.updated_at,
     updatedBy: item.updated_by,
   };
+}
+
+/** Whether a change says what the item holds now. */
+function tellsAll(change: ItemChange): boolean {
+  return change.kind !== "restored" || change.set !== undefined;
 }
 
 /** Applies one change to a map of items, unless the item is as new already; says whether it did. */
