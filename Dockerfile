@@ -1,6 +1,7 @@
 FROM node:22-slim AS client
 WORKDIR /client
 COPY client/package.json client/package-lock.json ./
+COPY client/realtime/package.json realtime/
 RUN npm ci --no-audit --no-fund
 COPY client ./
 RUN npm run build

@@ -74,5 +74,5 @@ client/node_modules/.package-lock.json: client/package-lock.json
 	cd client && npm ci --no-audit --no-fund
 	@touch $@
 
-client/dist/index.html: client/node_modules/.package-lock.json $(shell find client/src client/public client/*.* -type f 2>/dev/null)
+client/dist/index.html: client/node_modules/.package-lock.json $(shell find client/src client/realtime client/public client/*.* -type f 2>/dev/null)
 	cd client && npm run build

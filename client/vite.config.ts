@@ -15,5 +15,5 @@ export default defineConfig({
     },
   },
   build: { target: "es2023", sourcemap: false, assetsInlineLimit: 0 },
-  test: { include: ["src/**/*.test.ts"], environment: "node" },
+  test: { include: ["src/**/*.test.ts", "realtime/test/**/*.test.ts"], environment: "node" },
 });

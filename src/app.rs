@@ -1,15 +1,17 @@
 //! The one place where the parts are wired: from settings to a listening server, and from a signal
 //! to its end. Tests use it too.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::{Server, ServerHandle, Service};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Server, ServerHandle, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{App, HttpMessage, HttpServer, web};
+use actix_web::middleware::Next;
+use actix_web::{App, HttpMessage, HttpServer, ResponseError, web};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -28,13 +30,20 @@ use crate::http::{client, health, identity, openapi, request_id, routes};
 use crate::ids::{ListId, WorkspaceId};
 use crate::store::{self, Db};
 use crate::telemetry::Metrics;
-use crate::ws::{self, Gateway};
+use crate::ws::{self, Gateway, Seats};
 
+/// How long a body that was refused is read on.
+const LINGER: Duration = Duration::from_secs(3);
 /// Threads that serve requests, and as many that run workspaces.
 const THREADS: usize = 2;
 /// Connections of the runner of jobs, opened on its own thread: those of the thread of a request end
 /// with the server, before its jobs do.
 const JOB_CONNECTIONS: u32 = 4;
+
+/// Octets that the kernel keeps for a peer.
+const SEND_BUFFER: usize = 256 * 1024;
+/// How long a peer may leave octets untaken.
+const JAMMED_MS: u32 = 20_000;
 
 /// What a server is made of, decided before it starts.
 pub struct Wiring {
@@ -94,16 +103,19 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
         metrics: Arc::new(move || rendered.render()),
     })?;
     let upkeep = actix_web::rt::spawn(metrics.keep_up());
-    actix_web::rt::spawn(stop_at_a_signal(application.handle()));
+    actix_web::rt::spawn(stop_at_a_signal(
+        application.handle(),
+        application.seats.clone(),
+    ));
     ready(&application).await;
     let served = application.run().await;
     upkeep.abort();
     Ok(served?)
 }
 
-/// Stops the server at SIGTERM (requests under way may finish) or SIGINT (at once); what the lanes
+/// Stops the server at SIGTERM (sockets are told, requests under way may finish) or SIGINT (at once); what the lanes
 /// have begun is answered either way.
-async fn stop_at_a_signal(server: ServerHandle) {
+async fn stop_at_a_signal(server: ServerHandle, sockets: Seats) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
@@ -117,6 +129,9 @@ async fn stop_at_a_signal(server: ServerHandle) {
         _ = interrupt.recv() => false,
     };
     tracing::info!("stopping");
+    if graceful {
+        sockets.drain().await;
+    }
     server.stop(graceful).await;
 }
 
@@ -124,11 +139,17 @@ async fn stop_at_a_signal(server: ServerHandle) {
 async fn keep_up(state: web::Data<AppState>) {
     const EVERY: Duration = Duration::from_secs(60);
     const PARTITIONS_EVERY: u32 = 360;
+    const OPS_EVERY: u32 = 60;
     for round in (0..PARTITIONS_EVERY).cycle() {
         if round == 0
             && let Err(error) = store::log::ensure_partitions(&state.db).await
         {
             tracing::warn!(%error, "the log's coming months could not be made; tried again later");
+        }
+        if round % OPS_EVERY == 0
+            && let Err(error) = store::ops::forget(&state.db).await
+        {
+            tracing::warn!(%error, "old operations could not be forgotten; tried again later");
         }
         state.limits.sweep();
         state.registry.sweep();
@@ -144,6 +165,7 @@ pub struct Application {
     registry: Arc<Registry>,
     jobs: Arc<Jobs>,
     relay: Option<Arc<Relay>>,
+    seats: Seats,
     upkeep: actix_web::rt::task::JoinHandle<()>,
     db: Db,
 }
@@ -154,6 +176,7 @@ impl Application {
         use secrecy::ExposeSecret;
         crate::auth::install_crypto();
         let address = wiring.listener.local_addr()?;
+        bound_peers(&wiring.listener)?;
         let db = Db::open(wiring.database_url.expose_secret(), wiring.db_pool)?;
         let built_in = wiring.supabase_url.is_none() && wiring.jwt_secret.is_none();
         let keys = built_in
@@ -202,26 +225,21 @@ impl Application {
             metrics: wiring.metrics,
         });
         let upkept = state.clone();
+        let seats = Seats::new(wiring.rate_limit);
         let gateway = web::Data::new(Gateway {
             db: db.clone(),
             registry: Arc::clone(&registry),
             verifier: Arc::clone(&verifier),
             origins: wiring.cors_origins,
+            seats: seats.clone(),
+            address: counted_address,
         });
         let served = provider.clone();
         let server = HttpServer::new(move || {
             App::new()
                 .configure(|config| mount(config, &state, &gateway, served.as_ref()))
                 .default_service(web::to(client::serve))
-                .wrap_fn(|request, service| {
-                    // One count an address, before anything else looks at the request.
-                    let counted = count(&request);
-                    let work = service.call(request);
-                    async move {
-                        counted?;
-                        work.await
-                    }
-                })
+                .wrap(actix_web::middleware::from_fn(count))
                 .wrap(cors(&state.settings.cors_origins))
                 .wrap(actix_web::middleware::from_fn(request_id::trace))
                 .app_data(state.clone())
@@ -230,8 +248,10 @@ impl Application {
         .max_connections(50_000)
         .tcp_nodelay(true)
         .backlog(4_096)
-        // Between nothing and half a second the close timer of actix-http may never fire.
-        .client_disconnect_timeout(Duration::ZERO)
+        // Who is refused in the middle of a body still sends: it is read on and thrown away for so
+        // long, for a connection that is closed at once would take the answer along. (Between nothing
+        // and half a second the timer of actix-http may never fire.)
+        .client_disconnect_timeout(LINGER)
         // A signal may not stop the lanes' threads before their lanes: see `stop_at_a_signal`.
         .disable_signals()
         .shutdown_timeout(5)
@@ -246,6 +266,7 @@ impl Application {
             registry,
             jobs,
             relay,
+            seats,
             upkeep,
             db,
         })
@@ -307,6 +328,18 @@ impl Application {
     }
 }
 
+/// Bounds what a peer costs that takes nothing: the kernel ends a connection whose octets were not
+/// taken for so long. Nobody else can, for a socket's actor stands still while its peer is jammed.
+/// Connections inherit it.
+fn bound_peers(listener: &TcpListener) -> std::io::Result<()> {
+    use rustix::net::sockopt;
+    // Linux doubles it, for its own needs.
+    sockopt::set_socket_send_buffer_size(listener, SEND_BUFFER / 2)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(listener, JAMMED_MS)?;
+    Ok(())
+}
+
 fn mount(
     config: &mut web::ServiceConfig,
     state: &web::Data<AppState>,
@@ -317,10 +350,10 @@ fn mount(
         .app_data(state.clone())
         .app_data(gateway.clone())
         .app_data(web::PayloadConfig::new(crate::http::MAX_BODY))
-        .route("/healthz", web::get().to(health::alive))
-        .route("/readyz", web::get().to(health::ready))
-        .route("/metrics", web::get().to(health::metrics))
-        .route("/problems/{code}", web::get().to(health::problem))
+        .route("/healthz", routes::read().to(health::alive))
+        .route("/readyz", routes::read().to(health::ready))
+        .route("/metrics", routes::read().to(health::metrics))
+        .route("/problems/{code}", routes::read().to(health::problem))
         .service(web::redirect("/docs", "/docs/"))
         .route("/api/v1/ws", web::get().to(ws::upgrade))
         .configure(routes::configure)
@@ -332,19 +365,40 @@ fn mount(
     }
 }
 
-/// Counts the request's address, and lets the identity provider know it.
-fn count(request: &actix_web::dev::ServiceRequest) -> Result<(), actix_web::Error> {
+/// Counts the request's address before anything else looks at it, and lets the identity provider know
+/// the address. A refusal goes out as an answer like any other, so that what is wrapped around this
+/// gives it its headers.
+async fn count(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(state) = request.app_data::<web::Data<AppState>>() else {
-        return Ok(());
+        return next
+            .call(request)
+            .await
+            .map(ServiceResponse::map_into_boxed_body);
     };
     let from = address(request.request(), state.settings.trusted_proxy_hops);
+    let counted = state.limits.count_address(from);
     request
         .extensions_mut()
         .insert(identity::ClientAddress(from));
-    if let Some(left) = state.limits.count_address(from)? {
-        request.extensions_mut().insert(left);
+    if let Some(counted) = counted {
+        request.extensions_mut().insert(counted.remaining);
+        if let Err(refused) = counted.admit() {
+            return Ok(request.into_response(refused.error_response()));
+        }
     }
-    Ok(())
+    next.call(request)
+        .await
+        .map(ServiceResponse::map_into_boxed_body)
+}
+
+/// The address that `count` found.
+fn counted_address(request: &actix_web::HttpRequest) -> IpAddr {
+    let counted = request.extensions();
+    let counted = counted.get::<identity::ClientAddress>();
+    counted.map_or_else(|| address(request, 0), |counted| counted.0)
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -382,4 +436,22 @@ fn cors(origins: &[String]) -> Cors {
         }
     }
     cors
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::net::sockopt;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_bounded_from_its_beginning() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        bound_peers(&listener).unwrap();
+        let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&ours).unwrap(), JAMMED_MS);
+        let buffer = sockopt::socket_send_buffer_size(&ours).unwrap();
+        assert!(buffer <= SEND_BUFFER, "{buffer}");
+    }
 }

@@ -68,6 +68,7 @@ codes! {
     TooLarge = "too_large", 413, "Too large", false;
     UnsupportedMediaType = "unsupported_media_type", 415, "This content type is not understood", false;
     IdempotencyMismatch = "idempotency_mismatch", 422, "The key was used for another request", false;
+    UpgradeRequired = "upgrade_required", 426, "This path speaks another protocol", false;
     PreconditionRequired = "precondition_required", 428, "Say which version you mean", false;
     RateLimited = "rate_limited", 429, "Too many requests", true;
     Internal = "internal", 500, "Something went wrong on our side", true;

@@ -40,7 +40,7 @@ impl LocalPostgres {
         cluster.stop_leftover()?;
         if !cluster.data.exists() {
             info!("making a private Postgres in {}", cluster.data.display());
-            cluster.make(&access, &[])?;
+            cluster.make(&access, &[cluster::WAL_SEGMENTS])?;
         }
         let port = access.port;
         let guard = cluster.start(&mut access, Ending::Fast).await?;

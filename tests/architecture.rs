@@ -89,6 +89,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "crate::app",
             "crate::config",
             "crate::data_folder",
+            "crate::http::asyncapi",
             "crate::http::openapi",
             "crate::ids",
             "crate::local_postgres",
@@ -124,6 +125,7 @@ const CLIENTS_USE: &[&str] = &["crate::commands", "crate::ids"];
 
 /// A command that is a client may use other clients, not the server's own side of the command line.
 const NOT_FOR_CLIENTS: &[&str] = &[
+    "crate::commands::asyncapi",
     "crate::commands::audit",
     "crate::commands::database",
     "crate::commands::migrate",

@@ -28,7 +28,7 @@ function makeQueries(): QueryClient {
 
 /** Asked again, the answer would be the same. */
 function isFinal(problem: Problem): boolean {
-  const { status } = problem.body;
+  const { status } = problem.refusal;
   return status !== undefined && status < 500 && status !== 429;
 }
 

@@ -8,6 +8,8 @@ mod m20261101_000001_identity;
 mod m20261101_000002_core;
 mod m20261101_000003_jobs;
 mod m20261101_000004_fold;
+mod m20261123_000005_upkeep;
+mod m20261123_000006_write_group;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
 pub struct Migrator;
@@ -20,6 +22,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000002_core::Migration),
             Box::new(m20261101_000003_jobs::Migration),
             Box::new(m20261101_000004_fold::Migration),
+            Box::new(m20261123_000005_upkeep::Migration),
+            Box::new(m20261123_000006_write_group::Migration),
         ]
     }
 }

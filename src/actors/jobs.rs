@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use serde_json::json;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::import::accept::{discard, path_of};
 use super::import::batch::{BatchSink, BatchSize, ImportBatch, ImportedBatch, Target};
+use super::import::sweep::sweep;
 use super::import::{Ended, ImportJob, Patience, start};
 use super::registry::Registry;
 use super::workspace::{AdminCommand, Command, JobNews, Request, Shape, WorkspaceHandle};
@@ -33,6 +34,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a running import may take to end behind its batch.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_secs(1);
+/// How often it is looked for uploads that no job needs; first at the start.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 
 /// The runner of this process.
 pub struct Jobs {
@@ -96,7 +99,12 @@ impl Jobs {
     }
 
     async fn work(self: Arc<Self>) {
+        let mut swept: Option<Instant> = None;
         while !self.stop.is_cancelled() {
+            if swept.is_none_or(|last| last.elapsed() >= SWEEP) {
+                swept = Some(Instant::now());
+                self.sweep().await;
+            }
             if let Err(error) = self.claim().await {
                 tracing::warn!(%error, "no jobs could be claimed");
             }
@@ -105,6 +113,14 @@ impl Jobs {
                 () = tokio::time::sleep(POLL) => {}
                 () = self.stop.cancelled() => {}
             }
+        }
+    }
+
+    async fn sweep(&self) {
+        match sweep(&self.db, &self.uploads).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "uploads that no job needs were removed"),
+            Err(error) => tracing::warn!(%error, "orphaned uploads stay until the next round"),
         }
     }
 
@@ -174,12 +190,15 @@ impl Jobs {
         id: JobId,
         ended: Ended,
     ) -> Result<(), AppError> {
+        // Its end was told with its last batch.
+        if matches!(ended, Ended::Succeeded(_)) {
+            return discard(path_of(&self.uploads, id)).await;
+        }
         let job = find(&self.db, workspace, id).await?;
         match ended {
-            Ended::Succeeded(_) => {}
             Ended::Over | Ended::Stopped if job.finished_at.is_some() => {}
             // Its lease is somebody else's: so is its end.
-            Ended::Over => return Ok(()),
+            Ended::Succeeded(_) | Ended::Over => return Ok(()),
             Ended::Stopped => return self.give_back(workspace, id).await,
             Ended::Interrupted(error) => {
                 tracing::warn!(%error, job = %id, "an import rests until it is claimed again");
@@ -187,9 +206,11 @@ impl Jobs {
             }
             Ended::Failed(error, errors) => self.fail(workspace, &job, &error, errors).await?,
         }
+        // Before its end is told, which may fail: nobody else would.
+        discard(path_of(&self.uploads, id)).await?;
         let handle = self.registry.open(workspace).await?;
         handle.announce(news(&find(&self.db, workspace, id).await?));
-        discard(path_of(&self.uploads, id)).await
+        Ok(())
     }
 
     async fn give_back(&self, workspace: WorkspaceId, id: JobId) -> Result<(), AppError> {

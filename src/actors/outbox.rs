@@ -32,10 +32,21 @@ pub enum Outgoing {
         workspace: WorkspaceId,
         role: Option<Role>,
     },
+    /// The log is another one from here on (a restored backup): what was read must be read again.
+    Reset {
+        workspace: WorkspaceId,
+        seq: i64,
+        mark: Arc<str>,
+    },
     /// The actor was let go of or died: subscribe anew from the position.
     Rejoin { workspace: WorkspaceId },
     /// A frame that is ready, e.g. progress of a job.
-    Frame(ByteString),
+    Frame {
+        workspace: WorkspaceId,
+        frame: ByteString,
+    },
+    /// The server goes away: so does the socket, after so long.
+    Drain { after_ms: u64 },
     /// Nothing more; the close code and why.
     Close { code: u16, reason: &'static str },
 }
@@ -44,15 +55,33 @@ impl Outgoing {
     fn bytes(&self) -> usize {
         match self {
             Outgoing::Events(batch) => batch.bytes(),
-            Outgoing::Frame(frame) => frame.len(),
+            Outgoing::Frame { frame, .. } => frame.len(),
             _ => 64,
+        }
+    }
+
+    /// The workspace that it is about.
+    pub fn workspace(&self) -> Option<WorkspaceId> {
+        match self {
+            Outgoing::Events(batch) => Some(batch.workspace),
+            Outgoing::Beat { workspace, .. }
+            | Outgoing::Access { workspace, .. }
+            | Outgoing::Reset { workspace, .. }
+            | Outgoing::Rejoin { workspace }
+            | Outgoing::Frame { workspace, .. } => Some(*workspace),
+            Outgoing::Drain { .. } | Outgoing::Close { .. } => None,
         }
     }
 }
 
-/// One socket's queue. Cheap to clone.
+/// The number of a join. A socket that leaves a workspace and joins it again has a new one, and
+/// what the hub queued for an old one is known by it.
+pub type Ticket = u64;
+
+/// One socket's queue, as the holder of a ticket sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbox {
+    ticket: Ticket,
     shared: Arc<Shared>,
 }
 
@@ -63,7 +92,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Outgoing>,
+    waiting: VecDeque<(Ticket, Outgoing)>,
     bytes: usize,
     woken: bool,
     closed: bool,
@@ -73,11 +102,25 @@ impl Outbox {
     /// `wake` is called once for all that queues until the next `take`.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Outbox {
         Outbox {
+            ticket: 0,
             shared: Arc::new(Shared {
                 queue: Mutex::default(),
                 wake: Box::new(wake),
             }),
         }
+    }
+
+    /// The same queue for a join: all that is pushed through it carries the ticket.
+    #[must_use]
+    pub fn ticketed(&self, ticket: Ticket) -> Outbox {
+        Outbox {
+            ticket,
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
     }
 
     /// Queues it; beyond the bound the queue is replaced by a close (4008, too slow).
@@ -90,12 +133,13 @@ impl Outbox {
         if queue.bytes > OUTBOX_BYTES {
             queue.closed = true;
             queue.waiting.clear();
-            queue.waiting.push_back(Outgoing::Close {
+            let close = Outgoing::Close {
                 code: 4008,
                 reason: "too slow",
-            });
+            };
+            queue.waiting.push_back((self.ticket, close));
         } else {
-            queue.waiting.push_back(outgoing);
+            queue.waiting.push_back((self.ticket, outgoing));
         }
         let wake = !std::mem::replace(&mut queue.woken, true);
         drop(queue);
@@ -106,11 +150,11 @@ impl Outbox {
 
     /// What waits, up to `budget` bytes (the first always). When nothing is left the next push wakes
     /// again; else the reader comes back by itself.
-    pub fn take(&self, budget: usize) -> VecDeque<Outgoing> {
+    pub fn take(&self, budget: usize) -> VecDeque<(Ticket, Outgoing)> {
         let mut queue = self.shared.queue.lock();
         let mut taken = VecDeque::new();
         let mut bytes = 0;
-        while let Some(next) = queue.waiting.front() {
+        while let Some((_, next)) = queue.waiting.front() {
             let more = next.bytes();
             if bytes > 0 && bytes + more > budget {
                 break;
@@ -154,7 +198,10 @@ mod tests {
     }
 
     fn frame(bytes: usize) -> Outgoing {
-        Outgoing::Frame("x".repeat(bytes).into())
+        Outgoing::Frame {
+            workspace: WorkspaceId(uuid::Uuid::nil()),
+            frame: "x".repeat(bytes).into(),
+        }
     }
 
     #[test]
@@ -167,7 +214,7 @@ mod tests {
         let sizes: Vec<usize> = outbox
             .take(usize::MAX)
             .iter()
-            .map(Outgoing::bytes)
+            .map(|(_, outgoing)| outgoing.bytes())
             .collect();
         assert_eq!(sizes, [1, 2, 3]);
         outbox.push(frame(4));
@@ -191,6 +238,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_queued_for_an_earlier_join_is_known_by_its_ticket() {
+        let (outbox, _) = outbox();
+        let (first, second) = (outbox.ticketed(1), outbox.ticketed(2));
+        for lane in [&first, &second, &first] {
+            lane.push(frame(1));
+        }
+        let taken = outbox.take(usize::MAX);
+        let tickets: Vec<Ticket> = taken.iter().map(|(ticket, _)| *ticket).collect();
+        assert_eq!(tickets, [1, 2, 1]);
+    }
+
+    #[test]
     fn a_reader_that_is_too_slow_costs_its_bound_and_is_closed() {
         let (outbox, _) = outbox();
         for _ in 0..2_000 {
@@ -199,7 +258,7 @@ mod tests {
         let waiting = outbox.take(usize::MAX);
         assert!(matches!(
             waiting.front(),
-            Some(Outgoing::Close { code: 4008, .. })
+            Some((_, Outgoing::Close { code: 4008, .. }))
         ));
         assert_eq!(waiting.len(), 1);
         assert!(outbox.is_closed());

@@ -83,10 +83,11 @@ impl Registry {
         }
         let opened = self.start(id, &slot).await;
         if opened.is_err() {
-            // Nothing runs here: a stranger's guesses must not fill the map.
-            self.slots
-                .lock()
-                .retain(|other, slot| *other != id || slot.current.lock().is_some());
+            // Nothing runs here: a stranger's guesses must not fill the map. Who else holds the slot
+            // may be starting the actor: beside the map's hold and ours there is none then.
+            self.slots.lock().retain(|other, slot| {
+                *other != id || slot.current.lock().is_some() || Arc::strong_count(slot) > 2
+            });
         }
         opened
     }
@@ -189,20 +190,33 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
-    #[test]
-    fn no_workspace_starts_once_the_server_ends() {
-        actix_web::rt::System::new().block_on(async {
-            // Nobody answers there: whoever came as far as asking would be told another reason.
-            let db = Db::open("postgres://nobody@127.0.0.1:1/nothing", 2).unwrap();
-            let registry = Registry::new(&db, 1);
-            registry.stop().await;
-            let refused = registry.open(WorkspaceId(Uuid::from_u128(1))).await;
-            let error = refused.err().unwrap();
-            assert_eq!(error.detail, "The server is stopping; try again");
-        });
+    #[actix_web::test]
+    async fn no_workspace_starts_once_the_server_ends() {
+        // Nobody answers there: whoever came as far as asking would be told another reason.
+        let away = Db::open("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
+        let registry = Registry::new(&away, 1);
+        registry.stop().await;
+        let refused = registry.open(WorkspaceId(uuid::Uuid::now_v7())).await;
+        let error = refused.err().unwrap();
+        assert_eq!(error.detail, "The server is stopping; try again");
+    }
+
+    #[actix_web::test]
+    async fn a_failed_start_takes_no_place_from_under_another_caller() {
+        let away = Db::open("postgres://nobody@127.0.0.1:1/nothing", 1).unwrap();
+        let registry = Registry::new(&away, 1);
+        let id = WorkspaceId(uuid::Uuid::now_v7());
+
+        let other = Arc::clone(registry.slots.lock().entry(id).or_default());
+        assert!(registry.open(id).await.is_err());
+        let kept = registry.slots.lock().get(&id).cloned();
+        assert!(kept.is_some_and(|slot| Arc::ptr_eq(&slot, &other)));
+
+        drop(other);
+        assert!(registry.open(id).await.is_err());
+        assert!(registry.slots.lock().is_empty());
+        registry.stop().await;
     }
 }

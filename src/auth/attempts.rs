@@ -2,7 +2,7 @@
 //! restart. A limit on an account alone would let strangers lock its owner out, so an address from
 //! which the account was opened before is not held up by what others try.
 
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -106,7 +106,7 @@ fn limiter((burst, every): (NonZeroU32, Duration)) -> DefaultKeyedRateLimiter<u6
 }
 
 /// What one household or server has: an IPv4 address, or the first 64 bits of an IPv6 one.
-fn network(address: IpAddr) -> impl Hash {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),

@@ -1,6 +1,7 @@
 //! The command line: one file a command. What a command works with is made in its file and handed
 //! on; nothing below knows that there is a command line.
 
+mod asyncapi;
 mod audit;
 pub mod bench;
 pub mod client;
@@ -32,6 +33,7 @@ enum Command {
     Migrate(migrate::Migrate),
     Audit(audit::Audit),
     Openapi(openapi::Openapi),
+    Asyncapi(asyncapi::Asyncapi),
     /// Print a workspace's live events, one a line
     Watch(watch::WatchArgs),
     /// Fill a workspace with a believable agency, the same for the same seed
@@ -56,6 +58,7 @@ pub async fn run() -> anyhow::Result<ExitCode> {
         Command::Migrate(command) => command.run().await,
         Command::Audit(command) => command.run().await,
         Command::Openapi(command) => command.run(),
+        Command::Asyncapi(command) => command.run(),
         Command::Watch(args) => watch::run(args).await,
         Command::Seed(args) => seed::run(args).await,
         Command::Loadtest(args) => loadtest::run(args).await,

@@ -62,13 +62,42 @@ pub struct NewItem {
     pub values: RawValues,
 }
 
+/// The versions of an item of which the caller accepts each.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "i64")]
+pub struct Versions(Vec<i64>);
+
+impl Versions {
+    /// Of none: no item is at such a version.
+    pub fn any_of(versions: Vec<i64>) -> Versions {
+        Versions(versions)
+    }
+
+    /// What both accept; what is not said accepts all.
+    pub fn both(one: Option<Versions>, other: Option<Versions>) -> Option<Versions> {
+        match (one, other) {
+            (Some(Versions(mut one)), Some(Versions(other))) => {
+                one.retain(|version| other.contains(version));
+                Some(Versions(one))
+            }
+            (one, other) => one.or(other),
+        }
+    }
+}
+
+impl From<i64> for Versions {
+    fn from(version: i64) -> Versions {
+        Versions(vec![version])
+    }
+}
+
 /// A change of one item.
 #[derive(Clone, Debug)]
 pub struct ItemPatch {
     pub id: ItemId,
     pub values: RawValues,
-    /// Only if the item is at this version, else 412.
-    pub if_version: Option<i64>,
+    /// Only if the item is at such a version, else 412.
+    pub if_version: Option<Versions>,
     /// Only if these cells are as given, else 409.
     pub if_values: Option<RawValues>,
 }
@@ -89,7 +118,7 @@ pub enum ItemCommand {
     Delete {
         list: ListId,
         ids: Vec<ItemId>,
-        if_version: Option<i64>,
+        if_version: Option<Versions>,
     },
     Restore {
         list: ListId,
@@ -185,7 +214,7 @@ pub fn judge(command: &ItemCommand, bench: &Bench<'_>) -> Result<Verdict, AppErr
         } => update(list, items, *typecast, bench),
         ItemCommand::Delete {
             ids, if_version, ..
-        } => delete(list, ids, *if_version, bench),
+        } => delete(list, ids, if_version.as_ref(), bench),
         ItemCommand::Restore { ids, .. } => restore(list, ids, bench),
     }
 }
@@ -234,6 +263,15 @@ fn create(
     let mut verdict = Verdict::of(list, items.len(), bench);
     let mut errors = Errors::default();
     for (index, new) in items.iter().enumerate() {
+        if new.id.uuid().is_nil() {
+            // Pages begin behind it.
+            let message = "an id is a UUID, and not the nil one";
+            return Err(AppError::field(
+                format!("/items/{index}/id"),
+                "bad_id",
+                message,
+            ));
+        }
         if bench.items.contains_key(&(list.id, new.id)) {
             return Err(AppError::conflict("An item of this id exists already")
                 .at(format!("/items/{index}/id"), "taken"));
@@ -281,7 +319,7 @@ fn update(
     let mut errors = Errors::default();
     for (index, patch) in patches.iter().enumerate() {
         let before = live(list, patch.id, bench)?;
-        check_version(list, before, patch.if_version)?;
+        check_version(list, before, patch.if_version.as_ref())?;
         if let Some(expected) = &patch.if_values {
             check_values(list, before, expected, index, typecast, bench)?;
         }
@@ -321,7 +359,7 @@ fn update(
 fn delete(
     list: &Arc<List>,
     ids: &[ItemId],
-    if_version: Option<i64>,
+    if_version: Option<&Versions>,
     bench: &Bench<'_>,
 ) -> Result<Verdict, AppError> {
     let mut verdict = Verdict::of(list, ids.len(), bench);
@@ -403,11 +441,11 @@ fn live<'a>(list: &List, id: ItemId, bench: &'a Bench<'_>) -> Result<&'a Arc<Ite
     }
 }
 
-fn check_version(list: &List, item: &Item, expected: Option<i64>) -> Result<(), AppError> {
-    match expected {
-        Some(version) if version != item.version => Err(AppError::new(
+fn check_version(list: &List, item: &Item, accepted: Option<&Versions>) -> Result<(), AppError> {
+    match accepted {
+        Some(Versions(versions)) if !versions.contains(&item.version) => Err(AppError::new(
             ErrorCode::PreconditionFailed,
-            format!("The item is at version {}, not {version}", item.version),
+            format!("The item is at version {}", item.version),
         )
         .with_current(item.to_wire(list))),
         _ => Ok(()),

@@ -12,6 +12,7 @@ pub mod import;
 pub mod item;
 pub mod log;
 pub mod membership;
+pub mod op;
 pub mod roles;
 pub mod schema;
 pub mod schema_change;

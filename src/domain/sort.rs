@@ -4,8 +4,8 @@
 //! # Order
 //! As [`Column::compare`] says; empty cells last in both directions; where cells are equal, by the
 //! item's id, in both directions ascending. A position carries the value by which it was sorted, so
-//! that it stays good when its item changes or goes; texts therefore count with their first
-//! [`SORTED_TEXT`] characters alone.
+//! that it stays good when its item changes or goes, and must fit into an address; texts therefore
+//! count with their first [`SORTED_TEXT`] characters alone, and ties beyond them fall to the id.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

@@ -5,7 +5,7 @@ use actix_web::http::{Method, header};
 use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::Embed;
 
-use super::problem::unmatched;
+use super::problem::{not_that_method, unmatched};
 use crate::error::AppError;
 
 /// `client/dist`: in a debug build read from disk, in a release build inside the binary.
@@ -17,13 +17,14 @@ struct Files;
 /// What no other route matched.
 pub async fn serve(request: HttpRequest) -> Result<HttpResponse, AppError> {
     let path = request.path().trim_start_matches('/');
-    let is_page = ["GET", "HEAD"].contains(&request.method().as_str())
-        && !path.starts_with("api/")
-        && !path.starts_with("auth/")
-        && !path.starts_with("problems/")
-        && path != "metrics";
-    if !is_page {
+    if path.starts_with("api/") || path.starts_with("auth/") {
         return unmatched(request).await;
+    }
+    if !["GET", "HEAD"].contains(&request.method().as_str()) {
+        return Ok(not_that_method(&request, vec![Method::GET]));
+    }
+    if path.starts_with("problems/") {
+        return Err(AppError::not_found());
     }
     let (name, file) = match Files::get(path) {
         Some(file) => (path, Some(file)),
@@ -45,8 +46,5 @@ pub async fn serve(request: HttpRequest) -> Result<HttpResponse, AppError> {
     response
         .content_type(mime_guess::from_path(name).first_or_octet_stream().as_ref())
         .insert_header((header::CACHE_CONTROL, caching));
-    if request.method() == Method::HEAD {
-        return Ok(response.finish());
-    }
     Ok(response.body(file.data.into_owned()))
 }

@@ -76,6 +76,15 @@ pub fn small_page<T: serde::Serialize>(
     Ok(serde_json::json!({"data": data, "next_cursor": next}).to_string())
 }
 
+/// Cuts off the one row more than the page's size that was read, if there is one: whether the page
+/// goes on.
+pub fn cut<T>(rows: &mut Vec<T>, size: i64) -> bool {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = rows.len() > size;
+    rows.truncate(size);
+    more
+}
+
 /// How many a page holds: 100, or `limit` from 1 to 1000.
 pub fn page_size(limit: Option<i64>) -> Result<i64, AppError> {
     match limit.unwrap_or(100) {

@@ -17,6 +17,7 @@ use super::state::AppState;
 use crate::actors::workspace::{Remember, Snapshot, WorkspaceHandle};
 use crate::auth::principal::Principal;
 use crate::auth::tokens::TokenError;
+use crate::domain::edit::Versions;
 use crate::domain::roles::{Action, Role};
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
@@ -36,6 +37,10 @@ pub struct Caller(pub Principal);
 #[derive(Clone, Copy, Debug)]
 pub struct Left(pub Remaining);
 
+/// How far the workspace was when a member came to its door, for an answer that doesn't say.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen(pub i64);
+
 impl FromRequest for Caller {
     type Error = AppError;
     type Future = LocalBoxFuture<'static, Result<Caller, AppError>>;
@@ -49,8 +54,9 @@ impl FromRequest for Caller {
                 _ => AppError::unauthenticated(error.to_string()),
             })?;
             let principal = verify(&state, token).await?;
-            if let Some(left) = state.limits.count_user(principal.user)? {
-                request.extensions_mut().insert(Left(left));
+            if let Some(counted) = state.limits.count_user(principal.user) {
+                request.extensions_mut().insert(Left(counted.remaining));
+                counted.admit()?;
             }
             Ok(Caller(principal))
         })
@@ -84,8 +90,9 @@ pub struct Access {
     pub role: Role,
 }
 
-/// Opens a workspace for an action: 404 to outsiders, 410 when it is in the trash, 403 to members
-/// whose role is too low. A read with `X-Min-Seq` waits until the workspace is there.
+/// Opens a workspace for an action: 404 to outsiders, 410 to members when it is in the trash, 403 to
+/// members whose role is too low. An owner's actions are about the trash itself: they find the
+/// workspace there too. A read with `X-Min-Seq` waits until the workspace is there.
 pub async fn access(
     request: &HttpRequest,
     caller: &Caller,
@@ -109,11 +116,12 @@ pub async fn access(
     let role = snapshot
         .role_of(caller.0.user)
         .ok_or_else(AppError::not_found)?;
-    if !role.may(action) {
-        return Err(AppError::forbidden());
-    }
+    request.extensions_mut().insert(Seen(snapshot.seq));
     if snapshot.is_deleted() && action != Action::Own {
         return Err(AppError::gone("The workspace is in the trash"));
+    }
+    if !role.may(action) {
+        return Err(AppError::forbidden());
     }
     Ok(Access {
         handle,
@@ -274,19 +282,67 @@ pub fn op_of(remember: Option<&Remember>) -> Option<Uuid> {
     remember.and_then(|remember| Uuid::parse_str(&remember.key).ok())
 }
 
-/// `If-Match` (RFC 9110, section 13.1.1): the version that the caller means.
-pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, AppError> {
-    let Some(value) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
-    };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
+/// `If-Match` (RFC 9110, section 13.1.1): the versions that the caller means. `*` is any. A weak tag
+/// never matches, for the comparison is the strong one; neither does a tag that is none of ours.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<Versions>, AppError> {
+    let mut lines = headers.get_all(header::IF_MATCH).peekable();
+    if lines.peek().is_none() {
         return Ok(None);
     }
-    // A weak or foreign tag never matches; versions begin at 1.
-    let version = text
-        .strip_prefix('"')
-        .and_then(|t| t.strip_suffix('"'))
-        .and_then(|t| t.parse().ok());
-    Ok(Some(version.unwrap_or(0)))
+    let refused = || AppError::malformed("If-Match: * or entity tags, as in \"3\", \"4\"");
+    let lines = lines.map(|line| line.to_str().map_err(|_| refused()));
+    let text = lines.collect::<Result<Vec<_>, _>>()?.join(",");
+    if text.trim() == "*" {
+        return Ok(None);
+    }
+    let mut versions = Vec::new();
+    let mut rest = text.as_str();
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            return Ok(Some(Versions::any_of(versions)));
+        }
+        let (weak, tag) = match rest.strip_prefix("W/") {
+            Some(tag) => (true, tag),
+            None => (false, rest),
+        };
+        let tag = tag.strip_prefix('"').and_then(|tag| tag.split_once('"'));
+        let (tag, behind) = tag.ok_or_else(refused)?;
+        let behind = behind.trim_start_matches([' ', '\t']);
+        if !behind.is_empty() && !behind.starts_with(',') {
+            return Err(refused());
+        }
+        versions.extend(tag.parse::<i64>().ok().filter(|_| !weak));
+        rest = behind;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    fn read(lines: &[&'static str]) -> Result<Option<Versions>, u16> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::IF_MATCH, HeaderValue::from_static(line));
+        }
+        if_match(&headers).map_err(|error| error.code.status())
+    }
+
+    #[test]
+    fn if_match_names_versions_by_strong_tags_alone() {
+        let versions = |versions: &[i64]| Ok(Some(Versions::any_of(versions.to_vec())));
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["*"]), Ok(None));
+        assert_eq!(read(&["\"3\""]), versions(&[3]));
+        assert_eq!(read(&["\"3\", \"4\""]), versions(&[3, 4]));
+        assert_eq!(read(&["\"3\"", " \"4\" ,, \"5\""]), versions(&[3, 4, 5]));
+        assert_eq!(read(&["W/\"3\", \"a,b\", \"4\""]), versions(&[4]));
+        assert_eq!(read(&["W/\"3\""]), versions(&[]));
+        for bad in ["3", "\"3", "\"3\" \"4\"", "\"3\", *", "w/\"3\""] {
+            assert_eq!(read(&[bad]), Err(400), "{bad}");
+        }
+    }
 }

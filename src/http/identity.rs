@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::error::{JsonPayloadError, QueryPayloadError};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, Resource, web};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -48,14 +48,14 @@ pub fn configure(cfg: &mut web::ServiceConfig) {
         web::scope("/auth/v1")
             .app_data(json)
             .app_data(query)
-            .service(resource("/signup").post(sign_up))
-            .service(resource("/token").post(token))
-            .service(resource("/user").get(user).put(update_user))
-            .service(resource("/logout").post(sign_out))
-            .service(resource("/.well-known/jwks.json").get(jwks))
-            .service(resource("/.well-known/openid-configuration").get(openid_configuration))
-            .service(resource("/settings").get(settings))
-            .service(resource("/health").get(health))
+            .service(resource("/signup", "POST").post(sign_up))
+            .service(resource("/token", "POST").post(token))
+            .service(resource("/user", "GET, PUT").get(user).put(update_user))
+            .service(resource("/logout", "POST").post(sign_out))
+            .service(resource("/.well-known/jwks.json", "GET").get(jwks))
+            .service(resource("/.well-known/openid-configuration", "GET").get(openid_configuration))
+            .service(resource("/settings", "GET").get(settings))
+            .service(resource("/health", "GET").get(health))
             .default_service(web::to(not_found)),
     );
 }
@@ -212,17 +212,14 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     Refusal::new(404, "not_found", "There is nothing here").answer(&request)
 }
 
-async fn wrong_method(request: HttpRequest) -> HttpResponse {
-    Refusal::new(
-        405,
-        "method_not_allowed",
-        "This path does not know that method",
-    )
-    .answer(&request)
-}
-
-/// A resource that answers other methods in the provider's manner.
-fn resource(path: &str) -> Resource {
+fn resource(path: &str, allow: &'static str) -> Resource {
+    let wrong_method = move |request: HttpRequest| {
+        let detail = "This path does not know that method";
+        let mut answer = Refusal::new(405, "method_not_allowed", detail).answer(&request);
+        let allow = HeaderValue::from_static(allow);
+        answer.headers_mut().insert(ALLOW, allow);
+        std::future::ready(answer)
+    };
     web::resource(path).default_service(web::to(wrong_method))
 }
 

@@ -3,10 +3,12 @@
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::extract::{Access, Caller, access, path_id, remember, state};
-use super::submit::admin;
+use super::problem::respond;
+use super::submit::{admin, admin_answer};
 use crate::actors::import::{accept, refused};
 use crate::actors::workspace::{AdminCommand, Remember};
 use crate::domain::columns::ColumnSet;
@@ -61,19 +63,41 @@ pub async fn into_new_list(
     let received = receive(&request, payload).await?;
     let columns = ColumnSet::new(Vec::new());
     let plan = accept::inspect(received.upload.path().to_owned(), options, columns).await?;
-    // The list's id follows from the job's, so that a retry with the same key makes one list.
-    let list = ListId(received.job.uuid());
-    let known = access.handle.snapshot().schema.lists.contains_key(&list);
-    if !known {
+    let list = list_for(&access, &caller, &received);
+    let known = || access.handle.snapshot().schema.lists.contains_key(&list);
+    if !known() {
         let command = AdminCommand::CreateList {
             id: list,
             name,
             columns: specs(&plan),
             location: String::new(),
         };
-        admin(&access, &caller, None, command).await?;
+        let made = admin(&access, &caller, None, command).await;
+        // A copy of this request may have been faster.
+        if let Err(error) = made
+            && !known()
+        {
+            return Err(error);
+        }
     }
     queue(&request, &access, &caller, list, received, &plan).await
+}
+
+/// The id of the list to be made: the same for each copy of a request with a key, so that they make
+/// one list. (A UUIDv8: RFC 9562, section 5.8.)
+fn list_for(access: &Access, caller: &Caller, received: &Received) -> ListId {
+    let Some(remember) = &received.remember else {
+        return ListId(Uuid::now_v7());
+    };
+    let digest = Sha256::new()
+        .chain_update("the list of an import")
+        .chain_update(access.snapshot.id.uuid())
+        .chain_update(caller.0.user.uuid())
+        .chain_update(remember.fingerprint)
+        .chain_update(&remember.key)
+        .finalize();
+    let bytes = digest.first_chunk().copied().unwrap_or_default();
+    ListId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
 /// A file on disk that belongs to nobody until its job is queued.
@@ -128,6 +152,14 @@ fn options(request: &HttpRequest) -> Result<(Options, Option<String>), AppError>
         .find(|(key, _)| key == "list_name")
         .map(|(_, name)| name.clone());
     let makes_list = request.match_info().get("list_id").is_none();
+    if makes_list
+        && pairs
+            .iter()
+            .any(|(key, value)| key == "create_columns" && value == "false")
+    {
+        let message = "a list that is made from the file has its columns from it too";
+        return Err(AppError::field("/create_columns", "bad_value", message));
+    }
     let rest = pairs
         .iter()
         .filter(|(key, _)| !(makes_list && key == "list_name"))
@@ -199,10 +231,20 @@ async fn queue(
     // file could never run.
     let path = upload.keep()?;
     let command = AdminCommand::QueueImport { job: Box::new(new) };
-    let queued = admin(access, caller, remember, command).await;
-    match &queued {
-        Ok(_) => state.jobs.wake(),
-        Err(_) => accept::discard(path).await?,
+    let queued = admin_answer(&access.handle, caller, remember, command).await;
+    let ours = queued.as_ref().is_ok_and(|(answer, _)| {
+        let body = answer.body.as_ref();
+        body.is_some_and(|body| body.get().contains(&job.to_string()))
+    });
+    // Refused, or the answer to an earlier copy, which has its own file. Of a fault nobody knows yet
+    // whether there is a job now: then the file is swept, or used.
+    let fault = queued
+        .as_ref()
+        .is_err_and(|error| error.code.status() >= 500);
+    if ours {
+        state.jobs.wake();
+    } else if !fault {
+        accept::discard(path).await?;
     }
-    queued
+    queued.map(|(answer, seq)| respond(answer, seq))
 }

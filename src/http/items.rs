@@ -9,12 +9,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::cursor::{self, page_size};
+use super::cursor::{self, cut, page_size};
 use super::extract::{Access, Body, Caller, access, if_match, path_id, query, remember, state};
 use super::problem::{X_WORKSPACE_SEQ, json_at};
 use super::submit;
 use crate::actors::workspace::Shape;
-use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues, list_of};
+use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues, Versions, list_of};
 use crate::domain::item::{Item, time};
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
@@ -49,7 +49,8 @@ pub struct ItemPatchIn {
     #[schema(value_type = Object)]
     values: RawValues,
     #[serde(default)]
-    if_version: Option<i64>,
+    #[schema(value_type = Option<i64>)]
+    if_version: Option<Versions>,
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     if_values: Option<RawValues>,
@@ -103,6 +104,7 @@ pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         Some(keys) => Arc::new(only(&list, keys.split(',').map(str::trim))?),
     };
     let limit = page_size(asked.limit)?;
+    let counting = Counting::read(asked.count.as_deref())?;
     let question = format!("trash {} {}", access.snapshot.id, list.id);
     let after = asked
         .cursor
@@ -121,16 +123,18 @@ pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         limit + 1,
     )
     .await?;
-    let count = if counted(asked.count.as_deref())? {
-        Some(store::items::count(&mut tx, access.snapshot.id, list.id, Shelf::Trash).await?)
-    } else {
-        None
+    let (workspace, shelf) = (access.snapshot.id, Shelf::Trash);
+    let count = match counting {
+        None => None,
+        Some(Counting::Exact) => {
+            Some(store::items::count(&mut tx, workspace, list.id, shelf).await?)
+        }
+        Some(Counting::Estimated) => {
+            Some(store::items::estimate(&mut tx, workspace, list.id, shelf).await?)
+        }
     };
     tx.commit().await?;
-    let more = i64::try_from(items.len()).unwrap_or(i64::MAX) > limit;
-    if more {
-        items.pop();
-    }
+    let more = cut(&mut items, limit);
     let next = items
         .last()
         .filter(|_| more)
@@ -141,12 +145,22 @@ pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
     ))
 }
 
-/// Whether items are to be counted. Both ways count exactly as yet.
-pub(super) fn counted(asked: Option<&str>) -> Result<bool, AppError> {
-    match asked {
-        None => Ok(false),
-        Some("exact" | "estimated") => Ok(true),
-        Some(_) => Err(AppError::malformed("count: exact or estimated")),
+/// How items are to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counting {
+    Exact,
+    Estimated,
+}
+
+impl Counting {
+    /// Not at all unless asked.
+    pub(super) fn read(asked: Option<&str>) -> Result<Option<Counting>, AppError> {
+        match asked {
+            None => Ok(None),
+            Some("exact") => Ok(Some(Counting::Exact)),
+            Some("estimated") => Ok(Some(Counting::Estimated)),
+            Some(_) => Err(AppError::malformed("count: exact or estimated")),
+        }
     }
 }
 
@@ -325,7 +339,7 @@ pub async fn update(
     let patch = ItemPatch {
         id: path_id(&request, "item_id")?,
         values: body.value.values,
-        if_version: if_match(request.headers())?.or(body.value.if_version),
+        if_version: Versions::both(if_match(request.headers())?, body.value.if_version),
         if_values: body.value.if_values,
     };
     let command = ItemCommand::Update {
@@ -389,13 +403,14 @@ pub async fn history(request: HttpRequest, caller: Caller) -> Result<HttpRespons
     let question = format!("history {} {} {}", access.snapshot.id, list.id, item.id);
     let below = super::log::below(&state.settings, &question, asked.cursor.as_deref())?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
-    let entries =
-        store::log::history(&mut tx, access.snapshot.id, list.id, item.id, below, limit).await?;
+    let workspace = access.snapshot.id;
+    let mut entries =
+        store::log::history(&mut tx, workspace, list.id, item.id, below, limit + 1).await?;
     tx.commit().await?;
-    let full = i64::try_from(entries.len()).unwrap_or(i64::MAX) >= limit;
+    let more = cut(&mut entries, limit);
     let next = entries
         .last()
-        .filter(|_| full)
+        .filter(|_| more)
         .map(|entry| cursor::seal(&state.settings, &question, &entry.seq.to_be_bytes()));
     let mut out = String::from(r#"{"data":["#);
     for (index, entry) in entries.iter().enumerate() {

@@ -1,21 +1,23 @@
 //! Jobs: how they stand, what went wrong, and their end.
 
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::cursor::{self, page_size};
+use super::cursor::{self, cut, page_size};
 use super::extract::{Access, Caller, access, path_id, query, remember, state};
-use super::problem::json_at;
+use super::problem::{X_WORKSPACE_SEQ, json_at};
 use super::submit::admin;
+use crate::actors::import::accept;
 use crate::actors::workspace::AdminCommand;
 use crate::domain::item::time;
 use crate::domain::roles::{Action, Role};
 use crate::error::AppError;
-use crate::ids::{JobId, ListId, UserId};
-use crate::store::jobs::{self, Counts, Job};
-use crate::store::{Purpose, StoreError, Tx};
+use crate::ids::{JobId, ListId, UserId, WorkspaceId};
+use crate::store::jobs::{self, Counts, Job, RowError};
+use crate::store::{Db, Purpose, StoreError, Tx};
 
 /// A job as it stands.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -111,14 +113,15 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         }
     };
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
-    let size = u32::try_from(limit).unwrap_or(100);
-    let page = jobs::page(tx.conn(), access.snapshot.id, before, size)
+    let size = u32::try_from(limit + 1).unwrap_or(100);
+    let mut page = jobs::page(tx.conn(), access.snapshot.id, before, size)
         .await
         .map_err(StoreError::from)?;
     tx.commit().await?;
+    let more = cut(&mut page, limit);
     let next = page
         .last()
-        .filter(|_| i64::try_from(page.len()).unwrap_or(0) >= limit)
+        .filter(|_| more)
         .map(|job| cursor::seal(&state.settings, &question, job.id.uuid().as_bytes()));
     let data: Vec<JobOut> = page.into_iter().map(JobOut::from).collect();
     let body = serde_json::json!({"data": data, "next_cursor": next}).to_string();
@@ -153,12 +156,23 @@ struct ErrorsQuery {
     format: Option<String>,
 }
 
-/// The rows that could not be stored, as JSON or (`?format=csv`) as a file.
+/// The rows that could not be stored: a page of them as JSON, or (`?format=csv`) all as a file.
 pub async fn errors(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: ErrorsQuery = query(&request)?;
     let access = access(&request, &caller, Action::Read).await?;
     let job = find(&request, &access).await?;
     let state = state(&request)?;
+    match asked.format.as_deref() {
+        None | Some("json") => {}
+        Some("csv") if asked.limit.is_none() && asked.cursor.is_none() => {
+            return Ok(errors_csv(state.db.clone(), &access, job.id));
+        }
+        Some("csv") => {
+            let message = "a file holds all rows: it takes no limit and no cursor";
+            return Err(AppError::field("/format", "bad_value", message));
+        }
+        Some(_) => return Err(AppError::malformed("format: json or csv")),
+    }
     let limit = page_size(asked.limit)?;
     let question = format!("errors {} {}", access.snapshot.id, job.id);
     let after = match asked.cursor.as_deref() {
@@ -169,25 +183,14 @@ pub async fn errors(request: HttpRequest, caller: Caller) -> Result<HttpResponse
             text,
         )?)?),
     };
-    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
-    let size = u32::try_from(limit).unwrap_or(100);
-    let page = jobs::errors(tx.conn(), access.snapshot.id, job.id, after, size)
-        .await
-        .map_err(StoreError::from)?;
-    tx.commit().await?;
-    match asked.format.as_deref() {
-        None | Some("json") => {}
-        Some("csv") => return errors_csv(&page),
-        Some(_) => return Err(AppError::malformed("format: json or csv")),
-    }
-    let next = page
-        .last()
-        .filter(|_| i64::try_from(page.len()).unwrap_or(0) >= limit)
-        .map(|error| {
-            let mut position = error.row.to_be_bytes().to_vec();
-            position.extend(error.ordinal.to_be_bytes());
-            cursor::seal(&state.settings, &question, &position)
-        });
+    let size = u32::try_from(limit + 1).unwrap_or(100);
+    let mut page = errors_after(&state.db, access.snapshot.id, job.id, after, size).await?;
+    let more = cut(&mut page, limit);
+    let next = page.last().filter(|_| more).map(|error| {
+        let mut position = error.row.to_be_bytes().to_vec();
+        position.extend(error.ordinal.to_be_bytes());
+        cursor::seal(&state.settings, &question, &position)
+    });
     let data: Vec<serde_json::Value> = page
         .iter()
         .map(|error| {
@@ -201,6 +204,21 @@ pub async fn errors(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     Ok(json_at(access.snapshot.seq, body))
 }
 
+async fn errors_after(
+    db: &Db,
+    workspace: WorkspaceId,
+    job: JobId,
+    after: Option<(u64, u32)>,
+    size: u32,
+) -> Result<Vec<RowError>, AppError> {
+    let mut tx = Tx::begin(db, workspace, Purpose::Read).await?;
+    let page = jobs::errors(tx.conn(), workspace, job, after, size)
+        .await
+        .map_err(StoreError::from)?;
+    tx.commit().await?;
+    Ok(page)
+}
+
 fn row_position(bytes: &[u8]) -> Result<(u64, u32), AppError> {
     let refused = || AppError::malformed("This cursor can't be read");
     let (row, ordinal) = bytes.split_first_chunk::<8>().ok_or_else(refused)?;
@@ -208,33 +226,54 @@ fn row_position(bytes: &[u8]) -> Result<(u64, u32), AppError> {
     Ok((u64::from_be_bytes(*row), u32::from_be_bytes(ordinal)))
 }
 
-fn errors_csv(page: &[jobs::RowError]) -> Result<HttpResponse, AppError> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let header = writer.write_record(["row", "column", "value", "code", "message"]);
-    header.map_err(AppError::internal)?;
-    for error in page {
-        let row = error.row.to_string();
-        let (column, value) = (error.column_key.as_deref(), error.value.as_deref());
-        let guarded = guard(value.unwrap_or_default());
-        let fields = [
-            &row,
-            column.unwrap_or_default(),
-            &guarded,
-            &error.code,
-            &error.message,
-        ];
-        writer.write_record(fields).map_err(AppError::internal)?;
-    }
-    let bytes = writer
-        .into_inner()
-        .map_err(|error| AppError::internal(anyhow::anyhow!("{error}")))?;
-    Ok(HttpResponse::Ok()
+/// All of them, read and sent a page at a time.
+fn errors_csv(db: Db, access: &Access, job: JobId) -> HttpResponse {
+    const PAGE: u32 = 1_000;
+    let workspace = access.snapshot.id;
+    let head = csv_rows([["row", "column", "value", "code", "message"].map(str::to_owned)]);
+    let pages = stream::try_unfold(None, move |after| {
+        let db = db.clone();
+        async move {
+            let page = errors_after(&db, workspace, job, after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(None);
+            };
+            let after = Some((last.row, last.ordinal));
+            Ok(Some((csv_rows(page.iter().map(csv_row))?, after)))
+        }
+    });
+    HttpResponse::Ok()
+        .insert_header((
+            X_WORKSPACE_SEQ,
+            header::HeaderValue::from(access.snapshot.seq),
+        ))
         .content_type("text/csv; charset=utf-8")
         .insert_header((
             header::CONTENT_DISPOSITION,
             "attachment; filename=\"errors.csv\"",
         ))
-        .body(bytes))
+        .streaming(stream::once(async { head }).chain(pages))
+}
+
+fn csv_row(error: &RowError) -> [String; 5] {
+    let text = |text: Option<&str>| guard(text.unwrap_or_default());
+    [
+        error.row.to_string(),
+        text(error.column_key.as_deref()),
+        text(error.value.as_deref()),
+        error.code.clone(),
+        text(Some(&error.message)),
+    ]
+}
+
+fn csv_rows(rows: impl IntoIterator<Item = [String; 5]>) -> Result<web::Bytes, AppError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row).map_err(AppError::internal)?;
+    }
+    let bytes = writer.into_inner();
+    let bytes = bytes.map_err(|error| AppError::internal(anyhow::anyhow!("{error}")))?;
+    Ok(bytes.into())
 }
 
 /// A value that a spreadsheet would run as a formula stays a text.
@@ -253,11 +292,12 @@ pub async fn cancel(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     if job.created_by != caller.0.user && access.role < Role::Admin {
         return Err(AppError::forbidden());
     }
-    admin(
-        &access,
-        &caller,
-        remember,
-        AdminCommand::CancelImport { job: job.id },
-    )
-    .await
+    let command = AdminCommand::CancelImport { job: job.id };
+    let cancelled = admin(&access, &caller, remember, command).await?;
+    // One that was still queued has no runner who would.
+    let file = accept::path_of(state(&request)?.jobs.uploads(), job.id);
+    if let Err(error) = accept::discard(file).await {
+        tracing::warn!(%error, job = %job.id, "the file of a cancelled job stays until it is swept");
+    }
+    Ok(cancelled)
 }

@@ -1,7 +1,7 @@
 //! Rate limits, in this process: per person and per address, told in the `RateLimit` headers
 //! (draft-ietf-httpapi-ratelimit-headers-10).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use crate::auth::attempts::network;
 use crate::error::{AppError, ErrorCode};
 use crate::ids::UserId;
 
@@ -38,6 +39,27 @@ pub struct Remaining {
     pub left: u32,
 }
 
+/// A request, counted; also one too many says what is left: nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    pub remaining: Remaining,
+    /// Seconds after which there is room again, when there was none.
+    wait: Option<u32>,
+}
+
+impl Counted {
+    /// 429 for one too many.
+    pub fn admit(self) -> Result<(), AppError> {
+        match self.wait {
+            None => Ok(()),
+            Some(seconds) => {
+                Err(AppError::new(ErrorCode::RateLimited, "Slow down a little")
+                    .retry_after(seconds))
+            }
+        }
+    }
+}
+
 impl Limits {
     pub fn new(on: bool) -> Limits {
         Limits(on.then(|| Both {
@@ -46,20 +68,17 @@ impl Limits {
         }))
     }
 
-    /// Counts a request of an address.
-    pub fn count_address(&self, address: IpAddr) -> Result<Option<Remaining>, AppError> {
-        self.0
-            .as_ref()
-            .map(|both| count(&both.addresses, &address, "address", PER_ADDRESS))
-            .transpose()
+    /// Counts a request of an address. Whoever has one IPv6 address has all of its /64.
+    pub fn count_address(&self, address: IpAddr) -> Option<Counted> {
+        let both = self.0.as_ref()?;
+        let network = network(address);
+        Some(count(&both.addresses, &network, "address", PER_ADDRESS))
     }
 
     /// Counts a request of a person.
-    pub fn count_user(&self, user: UserId) -> Result<Option<Remaining>, AppError> {
-        self.0
-            .as_ref()
-            .map(|both| count(&both.users, &user, "user", PER_USER))
-            .transpose()
+    pub fn count_user(&self, user: UserId) -> Option<Counted> {
+        let both = self.0.as_ref()?;
+        Some(count(&both.users, &user, "user", PER_USER))
     }
 
     /// Forgets those who have been silent for a window.
@@ -85,21 +104,23 @@ fn count<K: std::hash::Hash + Eq + Clone>(
     key: &K,
     policy: &'static str,
     quota: u32,
-) -> Result<Remaining, AppError> {
-    match limiter.check_key(key) {
-        Ok(state) => Ok(Remaining {
-            policy,
-            quota,
-            left: state.remaining_burst_capacity(),
-        }),
+) -> Counted {
+    let (left, wait) = match limiter.check_key(key) {
+        Ok(state) => (state.remaining_burst_capacity(), None),
         Err(not_until) => {
             metrics::counter!(crate::telemetry::RATE_LIMITED, "policy" => policy).increment(1);
             let wait = not_until.wait_time_from(DefaultClock::default().now());
-            let seconds = u32::try_from(wait.as_secs())
-                .unwrap_or(u32::MAX)
-                .saturating_add(1);
-            Err(AppError::new(ErrorCode::RateLimited, "Slow down a little").retry_after(seconds))
+            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
+            (0, Some(seconds.saturating_add(1)))
         }
+    };
+    Counted {
+        remaining: Remaining {
+            policy,
+            quota,
+            left,
+        },
+        wait,
     }
 }
 
@@ -123,6 +144,50 @@ pub fn address(request: &HttpRequest, trusted_hops: usize) -> IpAddr {
         .len()
         .checked_sub(trusted_hops)
         .and_then(|index| forwarded.get(index))
-        .and_then(|entry| entry.parse().ok())
+        .and_then(|entry| read_address(entry))
         .unwrap_or(peer)
+}
+
+/// Some proxies write the port too.
+fn read_address(entry: &str) -> Option<IpAddr> {
+    let plain = entry.parse().ok();
+    plain.or_else(|| entry.parse().ok().map(|socket: SocketAddr| socket.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_may_write_the_port_too() {
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(read_address("192.0.2.1"), Some(address));
+        assert_eq!(read_address("192.0.2.1:4711"), Some(address));
+        assert_eq!(read_address("[2001:db8::1]:80"), "2001:db8::1".parse().ok());
+        assert_eq!(read_address("unknown"), None);
+    }
+
+    #[test]
+    fn a_network_counts_as_one_address() {
+        let limits = Limits::new(true);
+        let left = |address: &str| {
+            let counted = limits.count_address(address.parse().unwrap());
+            counted.unwrap().remaining.left
+        };
+        let first = left("2001:db8::1");
+        assert!(left("2001:db8::ffff:1:2:3") < first);
+        assert_eq!(left("2001:db8:0:1::1"), first);
+    }
+
+    #[test]
+    fn one_too_many_is_refused_and_told_that_nothing_is_left() {
+        let limits = Limits::new(true);
+        let user = UserId(uuid::Uuid::nil());
+        let counted = (0..=PER_USER).map(|_| limits.count_user(user).unwrap());
+        let last = counted.last().unwrap();
+        assert_eq!(last.remaining.left, 0);
+        let refused = last.admit().unwrap_err();
+        assert_eq!(refused.code.status(), 429);
+        assert!(refused.retry_after.is_some_and(|seconds| seconds >= 1));
+    }
 }

@@ -85,6 +85,10 @@ pub async fn create(
 ) -> Result<HttpResponse, AppError> {
     let remember = body.remember(&request)?;
     let access = access(&request, &caller, Action::WriteSchema).await?;
+    if body.value.id.is_some_and(|id| id.uuid().is_nil()) {
+        let message = "an id is a UUID, and not the nil one";
+        return Err(AppError::field("/id", "bad_id", message));
+    }
     let command = AdminCommand::CreateList {
         id: body.value.id.unwrap_or_else(|| ListId(Uuid::now_v7())),
         name: body.value.name,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::cursor::{self, page_size};
+use super::cursor::{self, cut, page_size};
 use super::extract::{Caller, access, query, state};
 use super::problem::json_at;
 use super::state::Settings;
@@ -36,7 +36,7 @@ pub async fn events(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     if asked.after_seq < 0 {
         return Err(AppError::malformed("after_seq: 0 or more"));
     }
-    if asked.after_seq + 1 < snapshot.oldest_seq {
+    if asked.after_seq < snapshot.oldest_seq - 1 {
         return Err(AppError::gone("Events that old are no longer kept"));
     }
     let mut tx = Tx::begin(&state.db, snapshot.id, Purpose::Page).await?;
@@ -121,12 +121,12 @@ pub async fn audit(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         below: Some(below(&state.settings, &question, asked.cursor.as_deref())?),
     };
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
-    let events = store::log::audit(&mut tx, access.snapshot.id, &filter, limit).await?;
+    let mut events = store::log::audit(&mut tx, access.snapshot.id, &filter, limit + 1).await?;
     tx.commit().await?;
-    let full = i64::try_from(events.len()).unwrap_or(i64::MAX) >= limit;
+    let more = cut(&mut events, limit);
     let next = events
         .last()
-        .filter(|_| full)
+        .filter(|_| more)
         .map(|event| cursor::seal(&state.settings, &question, &event.header.seq.to_be_bytes()));
     let body = format!(
         r#"{{"data":[{}],"next_cursor":{}}}"#,

@@ -1,6 +1,7 @@
 //! The HTTP face: the table of routes, extractors, problem documents, limits, and one file a
 //! resource. Only here is `HttpResponse` named, and where a socket begins as a request.
 
+pub mod asyncapi;
 pub mod bearer;
 pub mod client;
 mod columns;

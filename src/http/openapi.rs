@@ -17,9 +17,10 @@ use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
 use super::{invites, items, items_query, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
-use crate::error::{ErrorCode, FieldError};
+use crate::error::ErrorCode;
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
+use crate::wire::problem::Problem;
 
 /// An item on the wire.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -81,21 +82,6 @@ struct VerifyOut {
     mark: Option<String>,
     first_bad: Option<i64>,
     reason: Option<String>,
-}
-
-/// RFC 9457.
-#[derive(Serialize, utoipa::ToSchema)]
-struct Problem {
-    r#type: String,
-    title: String,
-    status: u16,
-    detail: String,
-    code: String,
-    request_id: String,
-    errors: Option<Vec<FieldError>>,
-    /// The thing as it stands, with 409 and 412.
-    #[schema(value_type = Object)]
-    current: Option<serde_json::Value>,
 }
 
 /// A cell because of which a row was not stored.
@@ -307,6 +293,28 @@ fn path_names(path: &str) -> impl Iterator<Item = &str> {
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
+/// What can't be guessed of a parameter.
+fn meaning(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "count" => {
+            "`exact`; or `estimated`, which is exact up to 10 000 items of the list and costs no more \
+             beyond: there it follows the database's statistics and, of a filter, a sample."
+        }
+        "cursor" => "`next_cursor` of the page before; good for the same question alone.",
+        "filter" => {
+            "URL-encoded JSON: `{\"and\":[…]}`, `{\"or\":[…]}`, `{\"not\":…}` or \
+             `{\"column\",\"op\",\"value\"}`."
+        }
+        "limit" => "1 to 1000; 100 when left out.",
+        "sort" => {
+            "A column's key, with `-` in front for descending. Texts are ordered by their Unicode \
+             simple fold, then by code point, and count with their first 1 000 characters; what is equal \
+             is ordered by the item's id. Empty cells stand last."
+        }
+        _ => return None,
+    })
+}
+
 fn parameter(
     name: &str,
     place: ParameterIn,
@@ -316,6 +324,7 @@ fn parameter(
         .name(name)
         .parameter_in(place)
         .required(required)
+        .description(meaning(name))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).build()))
         .build()
 }

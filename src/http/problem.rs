@@ -1,12 +1,12 @@
 //! Errors as problem documents (RFC 9457), and remembered answers as responses.
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 
 use super::request_id;
 use crate::actors::workspace::Answer;
-use crate::error::AppError;
+use crate::error::{AppError, ErrorCode};
 
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -71,19 +71,34 @@ pub fn json_at(seq: i64, body: String) -> HttpResponse {
         .body(body)
 }
 
-/// What no route matched: 405 where another method is at home, else 404.
+/// What no route matched: 405 where another method is at home, else 404. OPTIONS that is no
+/// browser's question beforehand is told the methods (RFC 9110, section 9.3.7).
 pub async fn unmatched(request: HttpRequest) -> Result<HttpResponse, AppError> {
-    let allowed = super::routes::methods_of(request.path());
-    if allowed.is_empty() {
+    let known = super::routes::methods_of(request.path());
+    if known.is_empty() {
         return Err(AppError::not_found());
     }
-    let mut response = AppError::new(
-        crate::error::ErrorCode::MethodNotAllowed,
-        "This path does not know that method",
-    )
-    .error_response();
-    if let Ok(allow) = HeaderValue::from_str(&allowed.join(", ")) {
+    Ok(not_that_method(&request, known))
+}
+
+/// The answer at a path that knows these methods alone.
+pub fn not_that_method(request: &HttpRequest, mut known: Vec<Method>) -> HttpResponse {
+    let mut response = if request.method() == Method::OPTIONS {
+        HttpResponse::NoContent().finish()
+    } else {
+        AppError::new(
+            ErrorCode::MethodNotAllowed,
+            "This path does not know that method",
+        )
+        .error_response()
+    };
+    if known.contains(&Method::GET) {
+        known.push(Method::HEAD);
+    }
+    known.push(Method::OPTIONS);
+    let names: Vec<&str> = known.iter().map(Method::as_str).collect();
+    if let Ok(allow) = HeaderValue::from_str(&names.join(", ")) {
         response.headers_mut().insert(header::ALLOW, allow);
     }
-    Ok(response)
+    response
 }

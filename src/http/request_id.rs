@@ -1,5 +1,5 @@
 //! Around every request: an id that stands in each of its log lines and in its answer, one access
-//! line, the security headers, and the time it took.
+//! line, the security headers, the workspace's position, and the time it took.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -14,7 +14,9 @@ use actix_web::{Error, HttpMessage, web};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::extract::Seen;
 use super::limits::Remaining;
+use super::problem::X_WORKSPACE_SEQ;
 use super::state::AppState;
 use crate::telemetry;
 
@@ -63,9 +65,15 @@ pub async fn trace<B: MessageBody + 'static>(
         .get::<super::extract::Left>()
         .map(|left| left.0);
     let left = left.or_else(|| response.request().extensions().get::<Remaining>().copied());
+    let seen = response.request().extensions().get::<Seen>().copied();
     let headers = response.headers_mut();
     if let Some(left) = left {
         rate_limit(headers, left);
+    }
+    if let Some(Seen(seq)) = seen
+        && !headers.contains_key(X_WORKSPACE_SEQ)
+    {
+        headers.insert(X_WORKSPACE_SEQ, HeaderValue::from(seq));
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID, id);

@@ -1,14 +1,24 @@
 //! Every route of the API, in one table: who may call it, what it takes, what it answers. The
-//! router, the OpenAPI document and the matrix test of roles are all read from it.
+//! router, the OpenAPI document and the matrix test of roles are all read from it; and a parameter
+//! that a route's row doesn't name is refused here, before its handler.
 
+use std::collections::HashSet;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::guard::{self, Guard};
 use actix_web::http::Method;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
+use actix_web::{Error, ResponseError, body::BoxBody};
 
+use super::extract::Caller;
 use super::{
-    columns, imports, invites, items, items_query, jobs, lists, log, me, members, openapi,
-    workspaces,
+    asyncapi, columns, imports, invites, items, items_query, jobs, lists, log, me, members,
+    openapi, workspaces,
 };
 use crate::domain::roles::Action;
+use crate::error::{AppError, FieldError};
 
 /// Where the API stands.
 pub const BASE: &str = "/api/v1";
@@ -52,7 +62,7 @@ macro_rules! routes {
             query: &[$($($query),*)?],
             status: $status,
             answer: routes!(@one $($answer)?),
-            mount: || web::method(Method::$method).to($handler),
+            mount: || web::route().to($handler),
         },)*]
     };
     (@one) => { None };
@@ -112,8 +122,8 @@ pub fn table() -> Vec<Route> {
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/restore" Member(WriteItems), items::restore, "Take an item out of the trash" => 200 "ItemOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/history" Member(Read), items::history, "Every change of an item, newest first" ["limit" "cursor"] => 200 "HistoryPage";
 
-        POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list; the body is the file (text/csv)" ["mode" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
-        POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file; the body is the file (text/csv)" ["list_name" "mapping" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list; the body is the file (text/csv)" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file; the body is the file (text/csv)" ["list_name" "mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
         GET "/workspaces/{workspace_id}/jobs" Member(Read), jobs::index, "Jobs, newest first" ["limit" "cursor"] => 200 "JobsPage";
         GET "/workspaces/{workspace_id}/jobs/{job_id}" Member(Read), jobs::show, "How a job stands" => 200 "JobOut";
         GET "/workspaces/{workspace_id}/jobs/{job_id}/errors" Member(Read), jobs::errors, "The rows that a job could not store" ["limit" "cursor" "format"] => 200 "ErrorsPage";
@@ -124,27 +134,114 @@ pub fn table() -> Vec<Route> {
         GET "/workspaces/{workspace_id}/audit/verify" Member(ReadAudit), log::verify, "Check the log's hash chain" => 200 "VerifyOut";
 
         GET "/openapi.json" Nothing, openapi::document, "This document" => 200;
+        GET "/asyncapi.json" Nothing, asyncapi::document, "The websocket's messages, as an AsyncAPI document" => 200;
     }
 }
+
+/// Parameters of the contract that no route, or not every one of the contract's, takes yet.
+const NOT_BUILT: [&str; 9] = [
+    "as_of", "at", "count", "dry_run", "expand", "key", "q", "sheet", "typecast",
+];
 
 /// Mounts the table.
 pub fn configure(config: &mut ServiceConfig) {
     for route in table() {
         let path = format!("{BASE}{}", route.path);
-        config.route(&path, (route.mount)());
+        let (known, needs) = (route.query, route.needs);
+        let mounted =
+            (route.mount)()
+                .guard(answers(route.method))
+                .wrap(from_fn(move |request, next| {
+                    only_known_parameters(known, needs, request, next)
+                }));
+        config.route(&path, mounted);
     }
 }
 
-/// The methods that some route of the API knows at this path.
-pub fn methods_of(path: &str) -> Vec<String> {
+/// A route of GET, and of HEAD with it.
+pub fn read() -> actix_web::Route {
+    web::route().guard(answers(Method::GET))
+}
+
+/// Which methods a route answers: HEAD wherever GET is (RFC 9110, section 9.1).
+fn answers(method: Method) -> impl Guard {
+    let head = method == Method::GET;
+    guard::fn_guard(move |context| {
+        let asked = &context.head().method;
+        *asked == method || head && *asked == Method::HEAD
+    })
+}
+
+/// Nothing is accepted and ignored: a parameter that the route doesn't take is 422, and so is one that
+/// stands twice.
+async fn only_known_parameters(
+    known: &[&str],
+    needs: Needs,
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let mut seen = HashSet::new();
+    let wrong: Vec<FieldError> = url::form_urlencoded::parse(request.query_string().as_bytes())
+        .filter_map(|(name, _)| {
+            let wrong = if !known.contains(&name.as_ref()) {
+                Some(unknown(&name))
+            } else if seen.contains(&name) {
+                Some(refused(&name, "duplicate", "this stands twice"))
+            } else {
+                None
+            };
+            seen.insert(name);
+            wrong
+        })
+        .collect();
+    if wrong.is_empty() {
+        return next
+            .call(request)
+            .await
+            .map(ServiceResponse::map_into_boxed_body);
+    }
+    // Who asks comes first, here as everywhere.
+    let refused = match needs {
+        Needs::Nothing => AppError::fields(wrong),
+        Needs::Person | Needs::Member(_) => match request.extract::<Caller>().await {
+            Ok(_) => AppError::fields(wrong),
+            Err(stranger) => stranger,
+        },
+    };
+    Ok(request.into_response(refused.error_response()))
+}
+
+fn unknown(name: &str) -> FieldError {
+    let (code, message) = if NOT_BUILT.contains(&name) {
+        ("not_built", "this is not built yet")
+    } else {
+        ("unknown_parameter", "there is no such parameter here")
+    };
+    refused(name, code, message)
+}
+
+fn refused(name: &str, code: &'static str, message: &str) -> FieldError {
+    FieldError {
+        path: format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+        code: code.into(),
+        message: message.to_owned(),
+    }
+}
+
+/// The methods that the API knows at this path; none where it has no route.
+pub fn methods_of(path: &str) -> Vec<Method> {
     let Some(path) = path.strip_prefix(BASE) else {
         return Vec::new();
     };
-    table()
-        .iter()
+    let mut methods: Vec<Method> = table()
+        .into_iter()
         .filter(|route| matches(route.path, path))
-        .map(|route| route.method.to_string())
-        .collect()
+        .map(|route| route.method)
+        .collect();
+    if path == "/ws" {
+        methods.push(Method::GET);
+    }
+    methods
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
@@ -160,8 +257,6 @@ fn matches(pattern: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     #[test]
@@ -179,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_path_knows_its_methods() {
-        assert_eq!(methods_of("/api/v1/me"), ["GET", "PATCH"]);
+        assert_eq!(methods_of("/api/v1/me"), [Method::GET, Method::PATCH]);
         assert!(methods_of("/api/v1/nowhere").is_empty());
     }
 }

@@ -4,7 +4,9 @@ use actix_web::HttpResponse;
 
 use super::extract::{Access, Caller, op_of};
 use super::problem::respond;
-use crate::actors::workspace::{AdminCommand, Command, Remember, Request, Shape, WorkspaceHandle};
+use crate::actors::workspace::{
+    AdminCommand, Answer, Command, Remember, Request, Shape, WorkspaceHandle,
+};
 use crate::domain::edit::ItemCommand;
 use crate::domain::log::Actor;
 use crate::error::AppError;
@@ -26,16 +28,22 @@ pub async fn admin_at(
     remember: Option<Remember>,
     command: AdminCommand,
 ) -> Result<HttpResponse, AppError> {
-    let reply = handle
-        .submit(request(
-            caller,
-            remember,
-            Shape::One,
-            Command::Admin(command),
-        ))
-        .await?;
+    let (answer, seq) = admin_answer(handle, caller, remember, command).await?;
+    Ok(respond(answer, seq))
+}
+
+/// The same where the answer is looked at first; with the position of the log.
+pub async fn admin_answer(
+    handle: &WorkspaceHandle,
+    caller: &Caller,
+    remember: Option<Remember>,
+    command: AdminCommand,
+) -> Result<(Answer, i64), AppError> {
+    let command = Command::Admin(command);
+    let request = request(caller, remember, Shape::One, command);
+    let reply = handle.submit(request).await?;
     let seq = reply.seq;
-    Ok(respond(reply.into_answer(&Shape::One), seq))
+    Ok((reply.into_answer(&Shape::One), seq))
 }
 
 /// Runs a command on items.

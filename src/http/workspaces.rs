@@ -34,10 +34,6 @@ pub struct WorkspacePatch {
     name: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NoQuery {}
-
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: SmallPage = query(&request)?;
     let state = state(&request)?;
@@ -57,6 +53,15 @@ pub async fn create(
     let state = state(&request)?;
     let person = &caller.0;
     let remember = body.remember(&request)?;
+    let lists = match body.value.template.as_deref() {
+        None => 0,
+        Some(name) => template::by_name(name)
+            .ok_or_else(|| {
+                let message = format!("there is no template {name:?}");
+                AppError::field("/template", "unknown_template", message)
+            })?
+            .len(),
+    };
     store::profiles::visit(
         &state.db,
         person.user,
@@ -64,12 +69,6 @@ pub async fn create(
         person.name.as_deref(),
     )
     .await?;
-    let lists = body
-        .value
-        .template
-        .as_deref()
-        .and_then(template::by_name)
-        .map_or(0, |t| t.len());
     let new = NewWorkspace {
         id: WorkspaceId(Uuid::now_v7()),
         name: body.value.name,
@@ -82,7 +81,6 @@ pub async fn create(
 }
 
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    query::<NoQuery>(&request)?;
     let access = access(&request, &caller, Action::Read).await?;
     Ok(json_at(
         access.snapshot.seq,

@@ -35,11 +35,18 @@ const SETTINGS: &[&str] = &[
     "synchronous_commit=on",
 ];
 /// For data that stays, on a machine of some GB.
+///
+/// What an import dirties goes to the disk as it comes: with large buffers the kernel would write
+/// hundreds of megabytes at once each half minute, and every commit beside it wait for them.
 pub(super) const KEPT: &[&str] = &[
     "max_connections=100",
-    "shared_buffers=256MB",
+    "shared_buffers=64MB",
+    "backend_flush_after=256kB",
     "max_wal_size=4GB",
 ];
+/// New segments of the write-ahead log are zeroed by the commit that needs the first byte of one: small
+/// ones make it wait for milliseconds instead of tenths of a second.
+pub(super) const WAL_SEGMENTS: &str = "--wal-segsize=1";
 /// For data that nobody misses after a crash.
 pub(super) const THROWAWAY: &[&str] = &[
     "max_connections=300",

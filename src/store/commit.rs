@@ -1,14 +1,18 @@
 //! The group commit: the head of the log by compare-and-set, the rows of every command, their
-//! events and the remembered operations, in ONE set-based statement of one transaction.
+//! events, the remembered operations and the numbers given out, as ONE call of the database's
+//! function `write_group`.
 //!
 //! Raw SQL, for this is the path that every edit takes: as single statements the same work is
 //! three to six times slower, as one transaction an edit thirty times.
 
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::{StoreError, Tx};
-use crate::domain::log::{Actor, Hash};
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{Db, StoreError, Tx};
+use crate::domain::log::{EventHeader, Hash};
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 
 /// The move of the log's head that this transaction makes.
@@ -16,6 +20,7 @@ use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 pub struct HeadMove {
     pub workspace: WorkspaceId,
     pub known_seq: i64,
+    pub known_hash: Hash,
     pub known_schema_version: i64,
     pub seq: i64,
     pub hash: Hash,
@@ -40,14 +45,7 @@ pub struct ItemRow {
 /// An event of the group.
 #[derive(Clone, Debug)]
 pub struct EventRow {
-    pub seq: i64,
-    pub at: DateTime<Utc>,
-    pub kind: String,
-    pub actor: Actor,
-    pub op: Option<Uuid>,
-    pub change: Option<Uuid>,
-    pub undoes: Option<i64>,
-    pub list: Option<ListId>,
+    pub header: EventHeader,
     pub digest: Hash,
     pub hash: Hash,
     pub payloads: Vec<PayloadRow>,
@@ -84,9 +82,11 @@ pub struct GroupWrite {
     pub items: Vec<ItemRow>,
     pub events: Vec<EventRow>,
     pub ops: Vec<OpRow>,
+    /// The next automatic number of each list that gave some out.
+    pub numbers: BTreeMap<ListId, i64>,
 }
 
-/// What became of it. Only after `Done` may the transaction be committed.
+/// What became of it. In a transaction, only after `Done` may it be committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     Done,
@@ -96,50 +96,43 @@ pub enum Written {
     Stale,
 }
 
-const STATEMENT: &str = r#"
-WITH head AS (
-    UPDATE estatebase.workspaces SET seq = $2, head_hash = $3, schema_version = $4
-    WHERE id = $1 AND seq = $5 AND schema_version = $6
-    RETURNING id
-), rows AS (
-    SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::int8[], $10::int8[], $11::int8[], $12::text[],
-                         $13::timestamptz[], $14::uuid[], $15::timestamptz[])
-        AS r(list_id, id, known, version, seq, stored, at, by, deleted_at)
-), changed AS (
-    UPDATE estatebase.items i
-    SET version = r.version, seq = r.seq, "values" = r.stored::jsonb, updated_at = r.at,
-        updated_by = r.by, deleted_at = r.deleted_at
-    FROM rows r
-    WHERE i.workspace_id = $1 AND i.list_id = r.list_id AND i.id = r.id AND i.version = r.known
-        AND r.known > 0 AND EXISTS (SELECT FROM head)
-    RETURNING 1
-), created AS (
-    INSERT INTO estatebase.items
-        (workspace_id, list_id, id, version, seq, "values", created_at, created_by, updated_at,
-         updated_by, deleted_at)
-    SELECT $1, r.list_id, r.id, r.version, r.seq, r.stored::jsonb, r.at, r.by, r.at, r.by, r.deleted_at
-    FROM rows r WHERE r.known = 0 AND EXISTS (SELECT FROM head)
-    RETURNING 1
-), logged AS (
-    INSERT INTO estatebase.events
-        (workspace_id, seq, at, kind, actor_kind, actor_id, op, change, undoes, list_id, rows, digest, hash)
-    SELECT $1, e.* FROM unnest($16::int8[], $17::timestamptz[], $18::text[], $19::text[], $20::uuid[],
-                               $21::uuid[], $22::uuid[], $23::int8[], $24::uuid[], $25::int4[],
-                               $26::bytea[], $27::bytea[]) AS e
-    WHERE EXISTS (SELECT FROM head)
-), said AS (
-    INSERT INTO estatebase.event_payloads
-        (workspace_id, seq, ordinal, list_id, item_id, last_item_id, salt, payload, packed, digest)
-    SELECT $1, p.* FROM unnest($28::int8[], $29::int4[], $30::uuid[], $31::uuid[], $32::uuid[],
-                               $33::bytea[], $34::bytea[], $35::bool[], $36::bytea[]) AS p
-    WHERE EXISTS (SELECT FROM head)
-), remembered AS (
-    INSERT INTO estatebase.ops (workspace_id, principal, key, fingerprint, seq, answer, at)
-    SELECT $1, o.*, $42 FROM unnest($37::uuid[], $38::text[], $39::bytea[], $40::int8[], $41::bytea[]) AS o
-    WHERE EXISTS (SELECT FROM head)
-)
-SELECT (SELECT count(*) FROM head), (SELECT count(*) FROM changed), (SELECT count(*) FROM created)
-"#;
+/// See `migration/src/sql/write_group.sql`. Its arguments are plain arrays: composite types would cost
+/// each new connection a look-up.
+const STATEMENT: &str = "SELECT estatebase.write_group(\
+    $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,\
+    $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45)";
+
+/// How long the database may take to answer before its answer counts as lost.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a group was not committed, as far as is known.
+#[derive(Debug)]
+pub enum CommitError {
+    /// It had no effect.
+    Refused(StoreError),
+    /// The question went out and no answer came: it may have taken effect.
+    Lost(StoreError),
+}
+
+/// Writes the group and commits it, in ONE round trip.
+pub async fn commit_group(
+    db: &Db,
+    group: &GroupWrite,
+    now: DateTime<Utc>,
+) -> Result<Written, CommitError> {
+    let mut writer = db.writers.get().await.map_err(CommitError::Refused)?;
+    let answer = write(&mut writer.connection, group, now);
+    match tokio::time::timeout(PATIENCE, answer).await {
+        Ok(Err(error @ StoreError::Away(_))) => Err(CommitError::Lost(error)),
+        Ok(written) => {
+            writer.keep();
+            written.map_err(CommitError::Refused)
+        }
+        Err(_) => Err(CommitError::Lost(StoreError::Away(sqlx::Error::Io(
+            std::io::ErrorKind::TimedOut.into(),
+        )))),
+    }
+}
 
 /// Writes the group inside `tx`. The caller commits when it is `Done` and lets go otherwise.
 pub async fn write_group(
@@ -147,14 +140,23 @@ pub async fn write_group(
     group: &GroupWrite,
     now: DateTime<Utc>,
 ) -> Result<Written, StoreError> {
+    write(tx.conn(), group, now).await
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    group: &GroupWrite,
+    now: DateTime<Utc>,
+) -> Result<Written, StoreError> {
     let head = &group.head;
-    let mut query = sqlx::query_as::<_, (i64, i64, i64)>(STATEMENT)
+    let mut query = sqlx::query_scalar::<_, String>(STATEMENT)
         .bind(head.workspace.uuid())
         .bind(head.seq)
         .bind(head.hash.as_slice())
         .bind(head.schema_version)
         .bind(head.known_seq)
-        .bind(head.known_schema_version);
+        .bind(head.known_schema_version)
+        .bind(head.known_hash.as_slice());
     let items = &group.items;
     query = query
         .bind(column(items, |r| r.list.uuid()))
@@ -168,18 +170,16 @@ pub async fn write_group(
         .bind(column(items, |r| r.deleted_at));
     let events = &group.events;
     query = query
-        .bind(column(events, |e| e.seq))
-        .bind(column(events, |e| e.at))
-        .bind(column(events, |e| e.kind.as_str()))
-        .bind(column(events, |e| e.actor.kind()))
-        .bind(column(events, |e| e.actor.id()))
-        .bind(column(events, |e| e.op))
-        .bind(column(events, |e| e.change))
-        .bind(column(events, |e| e.undoes))
-        .bind(column(events, |e| e.list.map(ListId::uuid)))
-        .bind(column(events, |e| {
-            i32::try_from(e.payloads.len()).unwrap_or(i32::MAX)
-        }))
+        .bind(column(events, |e| e.header.seq))
+        .bind(column(events, |e| e.header.at))
+        .bind(column(events, |e| e.header.kind.as_str()))
+        .bind(column(events, |e| e.header.actor.kind()))
+        .bind(column(events, |e| e.header.actor.id()))
+        .bind(column(events, |e| e.header.op))
+        .bind(column(events, |e| e.header.change))
+        .bind(column(events, |e| e.header.undoes))
+        .bind(column(events, |e| e.header.list.map(ListId::uuid)))
+        .bind(column(events, |e| e.header.rows))
         .bind(column(events, |e| e.digest.as_slice()))
         .bind(column(events, |e| e.hash.as_slice()));
     let said: Vec<(i64, i32, &PayloadRow)> = events
@@ -187,7 +187,7 @@ pub async fn write_group(
         .flat_map(|event| {
             (0..)
                 .zip(&event.payloads)
-                .map(|(ordinal, row)| (event.seq, ordinal, row))
+                .map(|(ordinal, row)| (event.header.seq, ordinal, row))
         })
         .collect();
     query = query
@@ -209,13 +209,22 @@ pub async fn write_group(
         .bind(column(ops, |o| o.answer.as_slice()))
         .bind(now);
 
-    let (moved, changed, created) = query.fetch_one(tx.conn()).await?;
-    let expected = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    Ok(match (moved, changed + created) {
-        (0, _) => Written::LostRace,
-        (_, rows) if rows == expected => Written::Done,
-        _ => Written::Stale,
-    })
+    let numbers: Vec<(&ListId, &i64)> = group.numbers.iter().collect();
+    query = query
+        .bind(column(&numbers, |(list, _)| list.uuid()))
+        .bind(column(&numbers, |(_, next)| **next));
+    match query.fetch_one(connection).await {
+        Ok(answer) if answer == "done" => Ok(Written::Done),
+        Ok(_) => Ok(Written::LostRace),
+        Err(error) if is_stale(&error) => Ok(Written::Stale),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The code that the function raises when an item is not as known.
+fn is_stale(error: &sqlx::Error) -> bool {
+    let answer = error.as_database_error();
+    answer.is_some_and(|answer| answer.code().as_deref() == Some("EB001"))
 }
 
 fn column<'a, R, T>(rows: &'a [R], value: impl Fn(&'a R) -> T) -> Vec<T> {

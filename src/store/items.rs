@@ -87,6 +87,52 @@ pub async fn count(
     .await?)
 }
 
+/// So many items are counted one by one; of more there is an estimate.
+pub const COUNTED: i64 = 10_000;
+
+/// About how many items stand on a shelf of the list: exactly up to [`COUNTED`], beyond it as many as
+/// the planner's statistics say, so that the cost does not grow with the list. Right after a large
+/// import they may be behind.
+pub async fn estimate(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    list: ListId,
+    shelf: Shelf,
+) -> Result<i64, StoreError> {
+    let counted: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM (SELECT FROM estatebase.items
+             WHERE workspace_id = $1 AND list_id = $2 AND (deleted_at IS NOT NULL) = $3
+             LIMIT $4) few",
+    )
+    .bind(workspace.uuid())
+    .bind(list.uuid())
+    .bind(shelf == Shelf::Trash)
+    .bind(COUNTED + 1)
+    .fetch_one(tx.conn())
+    .await?;
+    if counted <= COUNTED {
+        return Ok(counted);
+    }
+    // The planner knows the share of NULLs, but nothing of `(… IS NOT NULL) = $3`.
+    let plan: serde_json::Value = sqlx::query_scalar(match shelf {
+        Shelf::Living => {
+            "EXPLAIN (FORMAT JSON) SELECT FROM estatebase.items
+             WHERE workspace_id = $1 AND list_id = $2 AND deleted_at IS NULL"
+        }
+        Shelf::Trash => {
+            "EXPLAIN (FORMAT JSON) SELECT FROM estatebase.items
+             WHERE workspace_id = $1 AND list_id = $2 AND deleted_at IS NOT NULL"
+        }
+    })
+    .bind(workspace.uuid())
+    .bind(list.uuid())
+    .fetch_one(tx.conn())
+    .await?;
+    let planned = plan.pointer("/0/Plan/Plan Rows");
+    let planned = planned.and_then(serde_json::Value::as_i64);
+    Ok(planned.unwrap_or(0).max(counted))
+}
+
 /// Items by place, across lists: what a group of commands is about to touch.
 pub async fn find_places(
     tx: &mut Tx,

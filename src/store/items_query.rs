@@ -71,6 +71,37 @@ pub async fn count(
     )
 }
 
+/// About how many living items pass the filter: exactly in a list of at most
+/// [`COUNTED`](items::COUNTED) items; in a larger one as large a share of it as of its oldest and
+/// newest items.
+pub async fn estimate(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    list: &List,
+    filter: Option<&Filter>,
+) -> Result<i64, StoreError> {
+    let all = items::estimate(tx, workspace, list.id, Shelf::Living).await?;
+    let Some(filter) = filter else {
+        return Ok(all);
+    };
+    if all <= items::COUNTED {
+        return count(tx, workspace, list, Some(filter)).await;
+    }
+    let mut statement = Statement::new(&list.columns);
+    let from = statement.living(workspace, list, None)?;
+    let filter = statement.filter(filter)?;
+    let end = statement.bind(items::COUNTED / 2)?;
+    let sql = format!(
+        "SELECT count(*) FROM ((SELECT i.* {from} ORDER BY id LIMIT {end}) UNION ALL \
+         (SELECT i.* {from} ORDER BY id DESC LIMIT {end})) i WHERE {filter}"
+    );
+    let passed: i64 = sqlx::query_scalar_with(AssertSqlSafe(sql), statement.arguments)
+        .persistent(false)
+        .fetch_one(tx.conn())
+        .await?;
+    Ok(all.saturating_mul(passed) / items::COUNTED)
+}
+
 /// The values of a statement while its text is written.
 struct Statement<'c> {
     columns: &'c ColumnSet,

@@ -1,6 +1,6 @@
 //! SQL of `jobs` and `job_errors`. Every function runs in the caller's transaction, which carries the
-//! workspace for row-level security; `claim` alone looks across workspaces, through a definer
-//! function that tells nothing but ids.
+//! workspace for row-level security; `claim` and `unfinished` alone look across workspaces, through
+//! definer functions that tell nothing but ids.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use serde_json::Value;
 use sqlx::postgres::PgRow;
 use sqlx::postgres::types::PgInterval;
 use sqlx::{PgConnection, Row};
+use uuid::Uuid;
 
 use super::{Db, StoreError};
 use crate::ids::{JobId, ListId, UserId, WorkspaceId};
@@ -191,6 +192,16 @@ pub async fn claim_due(
 ) -> Result<Vec<(WorkspaceId, JobId)>, StoreError> {
     let mut connection = db.pool().acquire().await?;
     Ok(claim(&mut connection, owner, lease, most).await?)
+}
+
+/// Those of the jobs that have not ended, of whatever workspace.
+pub async fn unfinished(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let unfinished = sqlx::query_scalar("SELECT estatebase.unfinished_jobs($1)")
+        .bind(ids)
+        .fetch_all(db.pool())
+        .await?;
+    Ok(unfinished.into_iter().map(JobId).collect())
 }
 
 /// A sign of life: the lease runs anew. False: the job is not this owner's any more, stop.

@@ -167,6 +167,21 @@ pub async fn events_after(
     Ok(events)
 }
 
+/// A position outside of `1..=head` at which something stands nevertheless, if there is one. One
+/// statement sees the head and the log as they were at one moment.
+pub async fn stray(tx: &mut Tx, workspace: WorkspaceId) -> Result<Option<i64>, StoreError> {
+    let row = sqlx::query_scalar(
+        "SELECT min(s.seq) FROM estatebase.workspaces w, LATERAL (
+             SELECT seq FROM estatebase.events
+             WHERE workspace_id = $1 AND (seq < 1 OR seq > w.seq)
+             UNION ALL
+             SELECT seq FROM estatebase.event_payloads
+             WHERE workspace_id = $1 AND (seq < 1 OR seq > w.seq)) s
+         WHERE w.id = $1",
+    );
+    Ok(row.bind(workspace.uuid()).fetch_one(tx.conn()).await?)
+}
+
 /// What the audit log may be asked.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {

@@ -11,12 +11,14 @@ pub mod items_query;
 pub mod jobs;
 pub mod log;
 pub mod members;
+pub mod ops;
 pub mod profiles;
 pub mod roles;
 pub mod schema;
 mod tx;
 pub mod verify;
 pub mod workspaces;
+mod writers;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,11 +29,14 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 pub use error::StoreError;
 pub use tx::{Purpose, Tx};
 
+use self::writers::Writers;
+
 /// The pool of connections, signed in as the app's role.
 #[derive(Clone)]
 pub struct Db {
     pool: PgPool,
     options: PgConnectOptions,
+    writers: Writers,
 }
 
 impl Db {
@@ -58,7 +63,11 @@ impl Db {
             .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(300))
             .connect_lazy_with(options.clone());
-        Db { pool, options }
+        Db {
+            pool,
+            writers: Writers::new(options.clone()),
+            options,
+        }
     }
 
     /// Whether the database answers.

@@ -71,23 +71,21 @@ pub async fn update_list(tx: &Tx, workspace: WorkspaceId, list: &List) -> Result
     Ok(())
 }
 
-/// Writes the next automatic numbers of lists that gave some out.
-pub async fn save_numbers(
+/// The next automatic number of each list.
+pub async fn next_numbers(
     tx: &mut Tx,
     workspace: WorkspaceId,
-    numbers: &BTreeMap<ListId, i64>,
-) -> Result<(), StoreError> {
-    for (list, next) in numbers {
-        sqlx::query(
-            "UPDATE estatebase.lists SET next_number = $3 WHERE workspace_id = $1 AND id = $2",
-        )
-        .bind(workspace.uuid())
-        .bind(list.uuid())
-        .bind(next)
-        .execute(tx.conn())
-        .await?;
-    }
-    Ok(())
+) -> Result<BTreeMap<ListId, i64>, StoreError> {
+    let rows = sqlx::query_as::<_, (uuid::Uuid, i64)>(
+        "SELECT id, next_number FROM estatebase.lists WHERE workspace_id = $1",
+    )
+    .bind(workspace.uuid())
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, next)| (ListId(id), next))
+        .collect())
 }
 
 /// Inserts or overwrites columns of a list.

@@ -16,6 +16,8 @@ use crate::ids::WorkspaceId;
 pub enum Purpose {
     /// Reads only; ≤ 10 s a statement.
     Read,
+    /// Several reads of one state; ≤ 10 s a statement.
+    Snapshot,
     /// Pages by key: always along the index, whatever the statistics of a list that grew a moment
     /// ago say.
     Page,
@@ -40,6 +42,10 @@ impl Tx {
     ) -> Result<Tx, StoreError> {
         let settings = match purpose {
             Purpose::Read => "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000",
+            Purpose::Snapshot => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 10000; \
+                 SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+            }
             Purpose::Page => {
                 "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000; SET LOCAL enable_seqscan = off; \
                  SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
@@ -55,10 +61,22 @@ impl Tx {
         };
         // A UUID's text holds nothing but hex digits and hyphens: safe to write into the statement.
         let begin = format!("{settings}; SET LOCAL app.workspace_id = '{workspace}'");
-        let inner = db.pool().begin_with(AssertSqlSafe(begin)).await?;
-        Ok(Tx {
-            inner: Mutex::new(inner),
-        })
+        // After a restart of the database every connection in the pool is dead and says so here, where
+        // nothing has happened yet: one after the other is left behind.
+        for _ in 0..db.pool().size() {
+            match db.pool().begin_with(AssertSqlSafe(begin.clone())).await {
+                Err(sqlx::Error::Io(_)) => {}
+                Err(error) if is_shutdown(&error) => {}
+                begun => return Ok(Tx::new(begun?)),
+            }
+        }
+        Ok(Tx::new(db.pool().begin_with(AssertSqlSafe(begin)).await?))
+    }
+
+    fn new(transaction: Transaction<'static, Postgres>) -> Tx {
+        Tx {
+            inner: Mutex::new(transaction),
+        }
     }
 
     /// Goes on in the name of another workspace: only for the birth of one.
@@ -79,6 +97,12 @@ impl Tx {
     pub async fn commit(self) -> Result<(), StoreError> {
         Ok(self.inner.into_inner().commit().await?)
     }
+}
+
+/// What a connection was told by a server that shut down or restarted (class 57P).
+fn is_shutdown(error: &sqlx::Error) -> bool {
+    let answer = error.as_database_error();
+    answer.is_some_and(|answer| answer.code().is_some_and(|code| code.starts_with("57P")))
 }
 
 fn refused(error: sqlx::Error) -> DbErr {

@@ -1,5 +1,9 @@
 //! The JSON in and out, shared by `http`, `ws` and `actors`: shapes alone, no rule and no IO.
 
+pub mod canonical;
+pub mod events;
 pub mod frames;
 pub mod lists;
+pub mod messages;
 pub mod people;
+pub mod problem;

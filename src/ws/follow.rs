@@ -9,6 +9,9 @@ use bytestring::ByteString;
 use crate::actors::workspace::{EventBatch, Lists, events_frame};
 use crate::domain::event::Audience;
 
+/// Bytes of live events that may wait while the past is read.
+const MAX_WAITING: usize = 1 << 20;
+
 /// One socket in one workspace.
 pub(super) struct Follow {
     /// Everything up to here was sent, or is not for this socket.
@@ -18,10 +21,46 @@ pub(super) struct Follow {
     /// Lists wanted, by subscription.
     wanted: HashMap<u64, Lists>,
     lists: Lists,
-    /// The class that a change of role brought while the past is replayed.
-    pub(super) next_class: Option<Audience>,
-    /// Live events that wait while the past is replayed; `None` when it is.
-    waiting: Option<Vec<Arc<EventBatch>>>,
+    /// What came while the past is read; `None` when it is.
+    waiting: Option<Waiting>,
+}
+
+/// What the hub said while the past is read.
+#[derive(Default)]
+pub(super) struct Waiting {
+    batches: Vec<Arc<EventBatch>>,
+    bytes: usize,
+    /// The class that a change of role brought.
+    pub(super) class: Option<Audience>,
+    /// Where the socket begins anew instead of after its past; the batches follow it.
+    pub(super) reset: Option<Reset>,
+}
+
+/// A position that does not follow from the one before, and why.
+pub(super) struct Reset {
+    pub(super) seq: i64,
+    pub(super) mark: Arc<str>,
+    pub(super) reason: &'static str,
+}
+
+impl Waiting {
+    fn push(&mut self, batch: &Arc<EventBatch>) {
+        self.bytes += batch.bytes();
+        self.batches.push(Arc::clone(batch));
+        if self.bytes > MAX_WAITING {
+            self.reset(Reset {
+                seq: batch.through,
+                mark: Arc::clone(&batch.mark),
+                reason: "too_far",
+            });
+        }
+    }
+
+    fn reset(&mut self, reset: Reset) {
+        self.batches.clear();
+        self.bytes = 0;
+        self.reset = Some(reset);
+    }
 }
 
 impl Follow {
@@ -33,8 +72,7 @@ impl Follow {
             class: Audience::Members,
             wanted: HashMap::from([(id, lists.clone())]),
             lists,
-            next_class: None,
-            waiting: Some(Vec::new()),
+            waiting: Some(Waiting::default()),
         }
     }
 
@@ -78,18 +116,47 @@ impl Follow {
                 });
     }
 
-    /// The past was replayed up to this position: what waited follows.
-    pub(super) fn open(&mut self, seq: i64, mark: &str, class: Audience) -> Vec<Arc<EventBatch>> {
+    /// The past is read; what was said meanwhile.
+    pub(super) fn open(&mut self) -> Waiting {
+        self.waiting.take().unwrap_or_default()
+    }
+
+    /// Takes up a position.
+    pub(super) fn stand(&mut self, seq: i64, mark: &str, class: Audience) {
         self.seq = seq;
         self.mark = Arc::from(mark);
         self.class = class;
-        self.waiting.take().unwrap_or_default()
+    }
+
+    /// The role changed: whether the socket must read again what it may see now.
+    pub(super) fn reclass(&mut self, class: Audience) -> bool {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.class = Some(class);
+            return false;
+        }
+        std::mem::replace(&mut self.class, class) != class
+    }
+
+    /// The log is another one from here on; whether the socket must hear of it now.
+    pub(super) fn reset(&mut self, reset: Reset) -> bool {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.reset(reset);
+            return false;
+        }
+        self.seq = reset.seq;
+        self.mark = reset.mark;
+        true
+    }
+
+    /// Takes in what waited.
+    pub(super) fn advance_over(&mut self, waited: &Waiting) -> Option<ByteString> {
+        self.advance(&waited.batches)
     }
 
     /// Takes in batches that follow each other: a frame, unless nothing in them is for this socket.
     pub(super) fn advance(&mut self, batches: &[Arc<EventBatch>]) -> Option<ByteString> {
         if let Some(waiting) = &mut self.waiting {
-            waiting.extend(batches.iter().cloned());
+            batches.iter().for_each(|batch| waiting.push(batch));
             return None;
         }
         let news: Vec<&EventBatch> = batches
@@ -165,8 +232,12 @@ mod tests {
         let mut follow = Follow::opening(1, Lists::All);
         assert!(follow.advance(&[batch(4, 5, 1)]).is_none());
         assert!(follow.advance(&[batch(5, 7, 1)]).is_none());
-        let waited = follow.open(5, "m", Audience::Members);
-        assert_eq!(seen(&follow.advance(&waited).unwrap()), (5, 7, vec![6, 7]));
+        let waited = follow.open();
+        follow.stand(5, "m", Audience::Members);
+        assert_eq!(
+            seen(&follow.advance_over(&waited).unwrap()),
+            (5, 7, vec![6, 7])
+        );
         assert_eq!(
             seen(&follow.advance(&[batch(7, 8, 1)]).unwrap()),
             (7, 8, vec![8])
@@ -177,7 +248,8 @@ mod tests {
     fn silence_about_foreign_lists_is_made_up_for_by_the_next_frame() {
         let own = ListId(Uuid::from_u128(1));
         let mut follow = Follow::opening(1, Lists::Some([own].into()));
-        follow.open(0, "m", Audience::Members);
+        follow.open();
+        follow.stand(0, "m", Audience::Members);
         assert!(follow.advance(&[batch(0, 3, 2)]).is_none());
         assert_eq!(
             seen(&follow.advance(&[batch(3, 4, 1)]).unwrap()),
@@ -188,5 +260,51 @@ mod tests {
             seen(&follow.advance(&[batch(9, 10, 1)]).unwrap()),
             (9, 10, vec![10])
         );
+    }
+
+    #[test]
+    fn a_log_that_turned_back_is_followed_from_where_it_stands() {
+        let reset = || Reset {
+            seq: 3,
+            mark: Arc::from("other"),
+            reason: "foreign_mark",
+        };
+        let mut open = Follow::opening(1, Lists::All);
+        open.open();
+        open.stand(9, "m", Audience::Members);
+        assert!(open.reset(reset()), "it is told at once");
+        assert_eq!(
+            seen(&open.advance(&[batch(3, 4, 1)]).unwrap()),
+            (3, 4, vec![4])
+        );
+
+        let mut opening = Follow::opening(1, Lists::All);
+        opening.advance(&[batch(8, 9, 1)]);
+        assert!(!opening.reset(reset()), "it is told when it opens");
+        opening.advance(&[batch(3, 4, 1)]);
+        let waited = opening.open();
+        assert_eq!(waited.reset.as_ref().unwrap().seq, 3);
+        opening.stand(3, "other", Audience::Members);
+        assert_eq!(
+            seen(&opening.advance_over(&waited).unwrap()),
+            (3, 4, vec![4])
+        );
+    }
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let mut follow = Follow::opening(1, Lists::All);
+        let batches = 20_000;
+        for seq in 0..batches {
+            follow.advance(&[batch(seq, seq + 1, 1)]);
+            assert!(follow.waiting.as_ref().unwrap().bytes <= MAX_WAITING);
+        }
+        let waited = follow.open();
+        let reset = waited.reset.as_ref().unwrap();
+        assert_eq!(reset.reason, "too_far");
+        follow.stand(reset.seq, &reset.mark, Audience::Members);
+        let (after, through, seqs) = seen(&follow.advance_over(&waited).unwrap());
+        assert_eq!((after, through), (reset.seq, batches));
+        assert_eq!(i64::try_from(seqs.len()).unwrap(), batches - reset.seq);
     }
 }

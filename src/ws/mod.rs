@@ -1,13 +1,24 @@
 //! The websocket: a cursor into the log of each workspace that a client follows. `session` is the
 //! only file that names `actix-web-actors`; everything else speaks to its outbox.
 
+mod codec;
+mod commands;
+mod dispatch;
 mod follow;
+mod join;
+mod limits;
 mod replay;
+mod seats;
 mod session;
+mod subscriptions;
 mod upgrade;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
+
+pub use seats::Seats;
 pub use upgrade::upgrade;
 
 use crate::actors::registry::Registry;
@@ -21,4 +32,7 @@ pub struct Gateway {
     pub verifier: Arc<Verifier>,
     /// Exact origins that a browser may connect from, beside our own.
     pub origins: Vec<String>,
+    pub seats: Seats,
+    /// Whom a request comes from, where proxies stand in between.
+    pub address: fn(&HttpRequest) -> IpAddr,
 }

@@ -1,162 +1,219 @@
-//! One socket: reads frames, runs them, and sends what its outbox holds. The only file that names
-//! `actix-web-actors`. It keeps no backlog of its own: what the peer has not acknowledged bounds
-//! what is taken out of the outbox.
+//! One socket's actor: reads what its client says, sends what its outbox holds, and ends it. The
+//! only file that names `actix-web-actors`, of which it takes the way out alone: what comes in is
+//! read by `codec`. What frames mean stands in `dispatch`, `subscriptions` and `commands`. It keeps
+//! no backlog: what the peer has not acknowledged bounds what is taken out of the outbox.
 
-use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
+use actix_web::error::PayloadError;
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_web_actors::ws::{
-    self, CloseCode, CloseReason, Message as WsMessage, ProtocolError, WebsocketContext,
-};
+use actix_web_actors::ws::{self, CloseReason, ProtocolError, WebsocketContext};
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use chrono::{TimeDelta, Utc};
+use futures::Stream;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::Gateway;
-use super::follow::Follow;
-use super::replay::{Replay, replay};
+use super::codec::{Broken, Decoder, Message as Said};
+use super::limits::{Flow, Pace};
+use super::seats::Seat;
+use super::subscriptions::Subscriptions;
 use crate::actors::outbox::{Outbox, Outgoing};
-use crate::actors::workspace::{
-    Command, EventBatch, Lists, Remember, Reply, Request, Shape, Subscribed, WorkspaceHandle,
-};
+use crate::actors::workspace::EventBatch;
 use crate::auth::Principal;
-use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, list_of};
-use crate::domain::event::Audience;
-use crate::domain::item::time;
-use crate::domain::log::Actor as LogActor;
-use crate::domain::roles::Role;
-use crate::error::{AppError, ErrorCode};
-use crate::ids::{ItemId, ListId, WorkspaceId};
-use crate::wire::frames::{
-    self, ClientFrame, Limits, MAX_FRAME, MAX_FRAME_ITEMS, Position, ServerFrame, WantedLists,
-};
+use crate::error::AppError;
+use crate::ids::UserId;
+use crate::wire::frames::ServerFrame;
 
 /// How long a socket may stay without a `hello`.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
-const PING_EVERY: Duration = Duration::from_secs(25);
-const PONG_WITHIN: Duration = Duration::from_secs(8);
 const TICK: Duration = Duration::from_secs(1);
-/// What the peer may leave unacknowledged before nothing more is taken from the outbox.
-const WINDOW: u64 = 512 * 1024;
-/// A ping goes along so often, for its pong acknowledges what came before it.
-const ACK_EVERY: u64 = 64 * 1024;
-const MAX_SUBSCRIPTIONS: usize = 100;
-const MAX_BAD_FRAMES: u32 = 10;
-/// Edits of one socket that may be under way.
-const MAX_IN_FLIGHT: usize = 512;
+/// How long the peer may take to answer our close. Until then what it sends is thrown away: a
+/// connection that ends with octets unread is reset, and our last frames with it.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The session's actor.
 pub(super) struct Session {
-    id: Uuid,
-    gateway: Arc<Gateway>,
-    principal: Option<Principal>,
-    outbox: Outbox,
-    follows: HashMap<WorkspaceId, Follow>,
-    handles: HashMap<WorkspaceId, WorkspaceHandle>,
-    subscriptions: HashMap<u64, WorkspaceId>,
-    resume: HashMap<WorkspaceId, Position>,
-    fragments: Vec<u8>,
-    bad_frames: u32,
-    in_flight: usize,
+    pub(super) id: Uuid,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) principal: Option<Principal>,
+    pub(super) seat: Seat,
+    pub(super) outbox: Outbox,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) bad_frames: u32,
+    /// Commands under way.
+    pub(super) in_flight: usize,
+    flow: Flow,
+    pace: Pace,
     started: Instant,
-    /// Bytes sent, those of them that the peer acknowledged, and when the oldest ping went out.
-    sent: u64,
-    acknowledged: u64,
-    pinged: u64,
-    awaiting_pong: Option<Instant>,
-    last_ping: Instant,
+    /// We closed: nothing more is said or heard.
+    closing: bool,
+    /// Until it starts.
+    input: Option<Input>,
 }
 
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Wake;
 
-type Context = WebsocketContext<Session>;
+pub(super) type Context = WebsocketContext<Session>;
+
+/// The error as a problem document, with the session as its request.
+pub(super) fn problem(error: &AppError, session: Uuid) -> Box<RawValue> {
+    RawValue::from_string(error.problem(&session.to_string()))
+        .unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
 
 impl Session {
     /// Upgrades the request.
     pub(super) fn start(
         gateway: Arc<Gateway>,
         request: &HttpRequest,
-        stream: web::Payload,
+        payload: web::Payload,
+        address: IpAddr,
         subprotocol: &str,
     ) -> Result<HttpResponse, actix_web::Error> {
+        let id = Uuid::now_v7();
         let session = Session {
-            id: Uuid::now_v7(),
-            gateway,
+            id,
             principal: None,
+            seat: gateway.seats.take(id, address)?,
             outbox: Outbox::new(|| {}),
-            follows: HashMap::new(),
-            handles: HashMap::new(),
-            subscriptions: HashMap::new(),
-            resume: HashMap::new(),
-            fragments: Vec::new(),
+            subscriptions: Subscriptions::default(),
             bad_frames: 0,
             in_flight: 0,
+            flow: Flow::new(),
+            pace: Pace::new(gateway.seats.limited()),
             started: Instant::now(),
-            sent: 0,
-            acknowledged: 0,
-            pinged: 0,
-            awaiting_pong: None,
-            last_ping: Instant::now(),
+            closing: false,
+            input: Some(Input::new(payload)),
+            gateway,
         };
-        ws::WsResponseBuilder::new(session, request, stream)
+        // It reads nothing itself: `started` adds the stream that does.
+        let nothing = futures::stream::pending::<Result<Bytes, PayloadError>>();
+        ws::WsResponseBuilder::new(session, request, nothing)
             .protocols(&[subprotocol])
-            .frame_size(MAX_FRAME)
             .start()
     }
 
-    fn send(&mut self, text: impl Into<ByteString>, ctx: &mut Context) {
+    pub(super) fn user(&self) -> Option<UserId> {
+        self.principal.as_ref().map(|person| person.user)
+    }
+
+    /// Runs a future beside what comes in.
+    pub(super) fn spawn<T: 'static>(
+        ctx: &mut Context,
+        work: impl Future<Output = T> + 'static,
+        then: impl FnOnce(&mut Session, T, &mut Context) + 'static,
+    ) {
+        ctx.spawn(
+            actix::fut::wrap_future(work).map(move |result, session, ctx| {
+                then(session, result, ctx);
+            }),
+        );
+    }
+
+    /// Runs a future before anything else comes in.
+    pub(super) fn wait<T: 'static>(
+        ctx: &mut Context,
+        work: impl Future<Output = T> + 'static,
+        then: impl FnOnce(&mut Session, T, &mut Context) + 'static,
+    ) {
+        ctx.wait(
+            actix::fut::wrap_future(work).map(move |result, session, ctx| {
+                then(session, result, ctx);
+            }),
+        );
+    }
+
+    /// Sends a frame of ours.
+    pub(super) fn send(&mut self, text: impl Into<ByteString>, ctx: &mut Context) {
+        if self.closing {
+            return;
+        }
         let text = text.into();
-        self.sent += u64::try_from(text.len()).unwrap_or(0);
+        self.flow.send(text.len());
         ctx.text(text);
-        if self.sent - self.pinged >= ACK_EVERY {
+        self.ask_for_sign(ctx);
+    }
+
+    /// Sends a frame that the peer asked for; it may not ask without end and read nothing.
+    pub(super) fn answer(&mut self, text: impl Into<ByteString>, ctx: &mut Context) {
+        let text = text.into();
+        if self.may_answer(text.len(), ctx) {
+            ctx.text(text);
+            self.ask_for_sign(ctx);
+        }
+    }
+
+    fn may_answer(&mut self, bytes: usize, ctx: &mut Context) -> bool {
+        if !self.closing && !self.flow.answer(bytes) {
+            self.close(4009, "much is asked for and not read", ctx);
+        }
+        !self.closing
+    }
+
+    /// Answers a request that failed.
+    pub(super) fn refuse(&mut self, id: Option<u64>, error: &AppError, ctx: &mut Context) {
+        if let Some(source) = &error.source {
+            tracing::error!(session = %self.id, source = format!("{source:#}"), "frame failed");
+        }
+        let problem = problem(error, self.id);
+        let frame = ServerFrame::Error {
+            id,
+            problem: &problem,
+        };
+        self.answer(frame.to_text(), ctx);
+    }
+
+    /// Ends it: nothing more is said, and nothing heard but the peer's own close.
+    pub(super) fn close(&mut self, code: u16, reason: &str, ctx: &mut Context) {
+        if std::mem::replace(&mut self.closing, true) {
+            return;
+        }
+        self.outbox.close();
+        self.subscriptions.clear();
+        ctx.close(Some(CloseReason {
+            code: code.into(),
+            description: Some(reason.into()),
+        }));
+        ctx.run_later(LINGER, |_, ctx| ctx.stop());
+    }
+
+    fn ping(&mut self, ctx: &mut Context) {
+        let payload = self.flow.ping();
+        ctx.ping(&payload);
+    }
+
+    fn ask_for_sign(&mut self, ctx: &mut Context) {
+        if self.flow.wants_ping() {
             self.ping(ctx);
         }
     }
 
-    fn ping(&mut self, ctx: &mut Context) {
-        self.pinged = self.sent;
-        self.last_ping = Instant::now();
-        self.awaiting_pong.get_or_insert_with(Instant::now);
-        ctx.ping(&self.sent.to_be_bytes());
-    }
-
-    fn close(&mut self, code: u16, reason: &str, ctx: &mut Context) {
-        ctx.close(Some(CloseReason {
-            code: CloseCode::Other(code),
-            description: Some(reason.into()),
-        }));
-        ctx.stop();
-    }
-
-    fn refuse(&mut self, id: Option<u64>, error: &AppError, ctx: &mut Context) {
-        let problem = problem(error, self.id);
-        self.send(
-            ServerFrame::Error {
-                id,
-                problem: &problem,
-            }
-            .to_text(),
-            ctx,
-        );
+    fn pong(&mut self, payload: &[u8], ctx: &mut Context) {
+        if self.may_answer(payload.len(), ctx) {
+            ctx.pong(payload);
+            self.ask_for_sign(ctx);
+        }
     }
 
     fn tick(&mut self, ctx: &mut Context) {
-        let silent = self
-            .awaiting_pong
-            .is_some_and(|since| since.elapsed() > PONG_WITHIN);
-        if silent {
-            let stuck = self.sent - self.acknowledged > WINDOW;
-            let (code, reason) = if stuck {
-                (4008, "too slow")
-            } else {
-                (4000, "no answer to pings")
+        if self.closing {
+            return;
+        }
+        if self.flow.is_silent() {
+            let (code, reason) = match self.flow.room() {
+                0 => (4008, "too slow"),
+                _ => (4000, "no answer to pings"),
             };
             return self.close(code, reason, ctx);
         }
@@ -169,18 +226,10 @@ impl Session {
             }
             _ => {}
         }
-        if self.last_ping.elapsed() >= PING_EVERY {
+        if self.flow.wants_sign() {
             self.ping(ctx);
         }
-        let dead: Vec<WorkspaceId> = self
-            .handles
-            .iter()
-            .filter(|(id, handle)| {
-                !handle.is_open() && self.follows.get(id).is_some_and(Follow::is_open)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for workspace in dead {
+        for workspace in self.subscriptions.orphans() {
             self.rejoin(workspace, ctx);
         }
     }
@@ -189,593 +238,77 @@ impl Session {
     /// each other go out as one frame.
     fn drain(&mut self, ctx: &mut Context) {
         loop {
-            let room = WINDOW.saturating_sub(self.sent - self.acknowledged);
-            if room == 0 {
+            let room = usize::try_from(self.flow.room()).unwrap_or(usize::MAX);
+            // A queue that overflowed holds the close alone, and that needs no room.
+            if room == 0 && !self.outbox.is_closed() {
                 return;
             }
-            let taken = self
-                .outbox
-                .take(usize::try_from(room).unwrap_or(usize::MAX));
+            let taken = self.outbox.take(room);
             if taken.is_empty() {
                 return;
             }
             let mut run: Vec<Arc<EventBatch>> = Vec::new();
-            for outgoing in taken {
+            for (ticket, outgoing) in taken {
+                if !self.subscriptions.is_current(ticket, &outgoing) {
+                    continue;
+                }
                 match outgoing {
                     Outgoing::Events(batch) => {
-                        if run
-                            .last()
-                            .is_some_and(|last| last.workspace != batch.workspace)
-                        {
-                            self.send_run(std::mem::take(&mut run), ctx);
+                        let other = |last: &Arc<EventBatch>| last.workspace != batch.workspace;
+                        if run.last().is_some_and(other) {
+                            self.events(std::mem::take(&mut run), ctx);
                         }
                         run.push(batch);
                     }
                     other => {
-                        self.send_run(std::mem::take(&mut run), ctx);
-                        self.send_other(other, ctx);
+                        self.events(std::mem::take(&mut run), ctx);
+                        self.outgoing(other, ctx);
                     }
                 }
             }
-            self.send_run(run, ctx);
+            self.events(run, ctx);
         }
     }
 
-    fn send_run(&mut self, run: Vec<Arc<EventBatch>>, ctx: &mut Context) {
-        let Some(workspace) = run.first().map(|batch| batch.workspace) else {
-            return;
-        };
-        let frame = self
-            .follows
-            .get_mut(&workspace)
-            .and_then(|follow| follow.advance(&run));
-        if let Some(frame) = frame {
-            self.send(frame, ctx);
-        }
-    }
-
-    fn send_other(&mut self, outgoing: Outgoing, ctx: &mut Context) {
+    fn outgoing(&mut self, outgoing: Outgoing, ctx: &mut Context) {
         match outgoing {
-            Outgoing::Events(_) => {}
-            Outgoing::Frame(frame) => self.send(frame, ctx),
+            Outgoing::Events(batch) => self.events(vec![batch], ctx),
+            Outgoing::Frame { frame, .. } => self.send(frame, ctx),
             Outgoing::Beat {
                 workspace,
                 through,
                 mark,
-            } => {
-                let news = self
-                    .follows
-                    .get_mut(&workspace)
-                    .is_some_and(|f| f.beat(through, &mark));
-                if news {
-                    self.send(
-                        ServerFrame::Beat {
-                            workspace,
-                            through,
-                            mark: &mark,
-                        }
-                        .to_text(),
-                        ctx,
-                    );
-                }
-            }
+            } => self.beat(workspace, through, &mark, ctx),
             Outgoing::Access { workspace, role } => self.access(workspace, role, ctx),
+            Outgoing::Reset {
+                workspace,
+                seq,
+                mark,
+            } => self.reset(workspace, seq, &mark, ctx),
             Outgoing::Rejoin { workspace } => self.rejoin(workspace, ctx),
+            Outgoing::Drain { after_ms } => {
+                self.send(ServerFrame::Drain { after_ms }.to_text(), ctx);
+                ctx.run_later(Duration::from_millis(after_ms), |session, ctx| {
+                    session.close(4000, "this server goes away", ctx);
+                });
+            }
             Outgoing::Close { code, reason } => self.close(code, reason, ctx),
         }
     }
 
-    fn access(&mut self, workspace: WorkspaceId, role: Option<Role>, ctx: &mut Context) {
-        self.send(ServerFrame::Access { workspace, role }.to_text(), ctx);
-        let Some(role) = role else {
-            self.follows.remove(&workspace);
-            self.handles.remove(&workspace);
-            self.subscriptions
-                .retain(|_, followed| *followed != workspace);
-            if self.follows.is_empty() {
-                self.close(4403, "no longer a member", ctx);
-            }
-            return;
+    /// Counts what was said; whether it is heard.
+    fn hears(&mut self, said: &Said, ctx: &mut Context) -> bool {
+        let counts = match said {
+            Said::Text(_) | Said::Ping(_) => true,
+            Said::Pong(payload) => !self.flow.pong(payload),
+            Said::Close(_) => false,
         };
-        let class = Audience::of_role(role);
-        let Some(follow) = self.follows.get_mut(&workspace) else {
-            return;
-        };
-        if !follow.is_open() {
-            follow.next_class = Some(class);
-        } else if follow.class != class {
-            follow.class = class;
-            let (seq, mark) = (follow.seq, Arc::clone(&follow.mark));
-            let reason = "changed_audience";
-            self.send(
-                ServerFrame::Reset {
-                    workspace,
-                    id: None,
-                    reason,
-                    seq,
-                    mark: &mark,
-                }
-                .to_text(),
-                ctx,
-            );
+        if counts && !self.pace.allows() {
+            self.close(4009, "too many frames", ctx);
+            return false;
         }
+        true
     }
-
-    fn frame(&mut self, text: &str, ctx: &mut Context) {
-        let frame = match ClientFrame::parse(text) {
-            Ok(frame) => frame,
-            Err(error) => return self.bad_frame(&error.to_string(), ctx),
-        };
-        match frame {
-            ClientFrame::Ping(t) => self.send(ServerFrame::Pong { t: t.as_deref() }.to_text(), ctx),
-            ClientFrame::Hello(hello) => {
-                for resume in hello.resume {
-                    self.resume.insert(resume.workspace, resume.since);
-                }
-                self.authenticate(hello.token, true, ctx);
-            }
-            ClientFrame::Auth(auth) => self.authenticate(auth.token, false, ctx),
-            _ if self.principal.is_none() => self.close(4401, "say hello first", ctx),
-            ClientFrame::Subscribe(subscribe) => self.subscribe(subscribe, ctx),
-            ClientFrame::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe.id),
-            ClientFrame::Edit(edit) => {
-                let items = edit.items.into_iter().map(|item| ItemPatch {
-                    id: item.id,
-                    values: item.values,
-                    if_version: item.if_version,
-                    if_values: item.if_values,
-                });
-                let items = items.collect();
-                let command = ItemCommand::Update {
-                    list: edit.list,
-                    items,
-                    typecast: false,
-                };
-                self.command(edit.op, edit.workspace, command, text, ctx);
-            }
-            ClientFrame::Create(create) => {
-                let items = create.items.into_iter().map(|item| NewItem {
-                    fresh: item.id.is_none(),
-                    id: item.id.unwrap_or_else(|| ItemId(Uuid::now_v7())),
-                    values: item.values,
-                });
-                let items = items.collect();
-                let command = ItemCommand::Create {
-                    list: create.list,
-                    items,
-                    typecast: false,
-                };
-                self.command(create.op, create.workspace, command, text, ctx);
-            }
-            ClientFrame::Delete(delete) => {
-                let command = ItemCommand::Delete {
-                    list: delete.list,
-                    ids: delete.ids,
-                    if_version: None,
-                };
-                self.command(delete.op, delete.workspace, command, text, ctx);
-            }
-        }
-    }
-
-    fn bad_frame(&mut self, reason: &str, ctx: &mut Context) {
-        self.bad_frames += 1;
-        if self.bad_frames >= MAX_BAD_FRAMES {
-            return self.close(4400, "too many bad frames", ctx);
-        }
-        self.refuse(None, &AppError::malformed(reason.to_owned()), ctx);
-    }
-
-    fn authenticate(&mut self, token: String, hello: bool, ctx: &mut Context) {
-        let gateway = Arc::clone(&self.gateway);
-        let verify = async move { gateway.verifier.verify(&token).await };
-        // Nothing else of this socket is read before it is known who speaks.
-        ctx.wait(
-            verify
-                .into_actor(self)
-                .map(move |verified, session, ctx| match verified {
-                    Ok(person) => session.welcome(person, hello, ctx),
-                    Err(error) => session.close(4401, &error.to_string(), ctx),
-                }),
-        );
-    }
-
-    fn welcome(&mut self, person: Principal, hello: bool, ctx: &mut Context) {
-        if self
-            .principal
-            .as_ref()
-            .is_some_and(|known| known.user != person.user)
-        {
-            return self.close(4403, "another person's token", ctx);
-        }
-        let user = person.user;
-        let known = self.principal.replace(person).is_some();
-        if hello && !known {
-            let welcome = ServerFrame::Welcome {
-                session: self.id,
-                user,
-                server_time: time(Utc::now()),
-                heartbeat_ms: u64::try_from(PING_EVERY.as_millis()).unwrap_or(0),
-                limits: Limits {
-                    frame_bytes: MAX_FRAME,
-                    frame_items: MAX_FRAME_ITEMS,
-                    subscriptions: MAX_SUBSCRIPTIONS,
-                },
-            };
-            self.send(welcome.to_text(), ctx);
-        }
-    }
-
-    fn subscribe(&mut self, subscribe: frames::Subscribe, ctx: &mut Context) {
-        let id = subscribe.id;
-        if let Err(error) = self.check_subscribe(&subscribe) {
-            return self.refuse(Some(id), &error, ctx);
-        }
-        let lists = match subscribe.lists {
-            Some(WantedLists::Ids(ids)) => Lists::Some(ids.into_iter().collect()),
-            _ => Lists::All,
-        };
-        let workspace = subscribe.workspace;
-        self.subscriptions.insert(id, workspace);
-        let Some(follow) = self.follows.get_mut(&workspace) else {
-            let since = subscribe.since.or_else(|| self.resume.remove(&workspace));
-            self.follows
-                .insert(workspace, Follow::opening(id, lists.clone()));
-            return self.join(workspace, id, lists, since, ctx);
-        };
-        if !follow.is_open() {
-            self.subscriptions.remove(&id);
-            let error = AppError::unavailable("Another subscription of this workspace is opening");
-            return self.refuse(Some(id), &error, ctx);
-        }
-        if subscribe.since.is_some_and(|since| since.seq < follow.seq) {
-            self.subscriptions.remove(&id);
-            let error = AppError::conflict("This socket is past that position; use another one");
-            return self.refuse(Some(id), &error, ctx);
-        }
-        // More lists from the same position on.
-        let known = self.handles.get(&workspace).map(WorkspaceHandle::snapshot);
-        if let Some(error) = known.and_then(|snapshot| unknown_list(&lists, &snapshot.schema)) {
-            self.subscriptions.remove(&id);
-            return self.refuse(Some(id), &error, ctx);
-        }
-        follow.want(id, lists);
-        let (seq, mark, class) = (follow.seq, Arc::clone(&follow.mark), follow.class);
-        let frame = ServerFrame::Subscribed {
-            id,
-            workspace,
-            seq,
-            mark: &mark,
-            audience: class.name(),
-        };
-        self.send(frame.to_text(), ctx);
-    }
-
-    fn check_subscribe(&self, subscribe: &frames::Subscribe) -> Result<(), AppError> {
-        if subscribe.query.is_some() {
-            return Err(AppError::field(
-                "/query",
-                "not_built",
-                "live queries are not built yet",
-            ));
-        }
-        if self.subscriptions.contains_key(&subscribe.id) {
-            return Err(AppError::conflict("A subscription of this id exists"));
-        }
-        if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
-            return Err(AppError::new(
-                ErrorCode::RateLimited,
-                "Too many subscriptions",
-            ));
-        }
-        match &subscribe.lists {
-            Some(WantedLists::Word(word)) if word != "all" => {
-                Err(AppError::field("/lists", "malformed", "\"all\" or ids"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Follows a workspace: registers with the hub first, so that nothing is missed, then replays.
-    fn join(
-        &mut self,
-        workspace: WorkspaceId,
-        id: u64,
-        lists: Lists,
-        since: Option<Position>,
-        ctx: &mut Context,
-    ) {
-        let Some(user) = self.principal.as_ref().map(|person| person.user) else {
-            return;
-        };
-        let (gateway, session, outbox) = (Arc::clone(&self.gateway), self.id, self.outbox.clone());
-        let join = async move {
-            let handle = gateway.registry.open(workspace).await?;
-            let snapshot = handle.snapshot();
-            if let Some(error) = snapshot
-                .role_of(user)
-                .and_then(|_| unknown_list(&lists, &snapshot.schema))
-            {
-                return Err(error);
-            }
-            if snapshot.is_deleted() {
-                return Err(AppError::gone("The workspace is in the trash"));
-            }
-            let subscribed = handle
-                .subscribe(session, user, outbox)
-                .await?
-                .ok_or_else(AppError::not_found)?;
-            let past = match &since {
-                None => None,
-                Some(since) => {
-                    let class = Audience::of_role(subscribed.role);
-                    let oldest = snapshot.oldest_seq;
-                    let seq = subscribed.seq;
-                    Some(replay(&gateway.db, workspace, since, seq, class, oldest).await?)
-                }
-            };
-            Ok((handle, subscribed, since.zip(past)))
-        };
-        ctx.spawn(
-            join.into_actor(self)
-                .map(move |joined, session, ctx| match joined {
-                    Ok((handle, subscribed, past)) => {
-                        session.joined(workspace, id, handle, &subscribed, past, ctx);
-                    }
-                    Err(error) => session.join_failed(workspace, id, &error, ctx),
-                }),
-        );
-    }
-
-    fn join_failed(
-        &mut self,
-        workspace: WorkspaceId,
-        id: u64,
-        error: &AppError,
-        ctx: &mut Context,
-    ) {
-        self.follows.remove(&workspace);
-        self.subscriptions
-            .retain(|_, followed| *followed != workspace);
-        if let Some(handle) = self.handles.remove(&workspace) {
-            handle.unsubscribe(self.id);
-        }
-        self.refuse(Some(id), error, ctx);
-    }
-
-    fn joined(
-        &mut self,
-        workspace: WorkspaceId,
-        id: u64,
-        handle: WorkspaceHandle,
-        subscribed: &Subscribed,
-        past: Option<(Position, Replay)>,
-        ctx: &mut Context,
-    ) {
-        self.handles.insert(workspace, handle);
-        let (seq, mark) = (subscribed.seq, subscribed.mark.as_str());
-        let Some(mut follow) = self.follows.remove(&workspace) else {
-            return;
-        };
-        let joined_as = Audience::of_role(subscribed.role);
-        let class = follow.next_class.take().unwrap_or(joined_as);
-        let audience = class.name();
-        let past = match past {
-            // The role changed meanwhile: what was read is not what may be seen now.
-            Some((since, _)) if class != joined_as => {
-                Some((since, Replay::Reset("changed_audience")))
-            }
-            past => past,
-        };
-        match past {
-            Some((since, Replay::Events(batch))) => {
-                let from = ServerFrame::Subscribed {
-                    id,
-                    workspace,
-                    seq: since.seq,
-                    mark: &since.mark,
-                    audience,
-                };
-                self.send(from.to_text(), ctx);
-                let waited = follow.open(since.seq, &since.mark, class);
-                if let Some(frame) = follow.advance(&[Arc::new(batch)]) {
-                    self.send(frame, ctx);
-                }
-                if let Some(frame) = follow.advance(&waited) {
-                    self.send(frame, ctx);
-                }
-            }
-            other => {
-                let now = ServerFrame::Subscribed {
-                    id,
-                    workspace,
-                    seq,
-                    mark,
-                    audience,
-                };
-                self.send(now.to_text(), ctx);
-                if let Some((_, Replay::Reset(reason))) = other {
-                    let reset = ServerFrame::Reset {
-                        workspace,
-                        id: Some(id),
-                        reason,
-                        seq,
-                        mark,
-                    };
-                    self.send(reset.to_text(), ctx);
-                }
-                let waited = follow.open(seq, mark, class);
-                if let Some(frame) = follow.advance(&waited) {
-                    self.send(frame, ctx);
-                }
-            }
-        }
-        self.follows.insert(workspace, follow);
-    }
-
-    /// The hub's end is gone: follow its successor from the same position.
-    fn rejoin(&mut self, workspace: WorkspaceId, ctx: &mut Context) {
-        let Some(follow) = self.follows.get_mut(&workspace) else {
-            return;
-        };
-        if !follow.is_open() {
-            return;
-        }
-        let since = Position {
-            seq: follow.seq,
-            mark: follow.mark.to_string(),
-            audience: Some(follow.class.name().to_owned()),
-        };
-        let lists = follow.lists().clone();
-        follow.reopen();
-        let id = self
-            .subscriptions
-            .iter()
-            .find(|(_, followed)| **followed == workspace);
-        let Some(id) = id.map(|(id, _)| *id) else {
-            return;
-        };
-        self.join(workspace, id, lists, Some(since), ctx);
-    }
-
-    fn unsubscribe(&mut self, id: u64) {
-        let Some(workspace) = self.subscriptions.remove(&id) else {
-            return;
-        };
-        if self
-            .follows
-            .get_mut(&workspace)
-            .is_some_and(|follow| follow.unwant(id))
-        {
-            return;
-        }
-        self.follows.remove(&workspace);
-        if let Some(handle) = self.handles.remove(&workspace) {
-            handle.unsubscribe(self.id);
-        }
-    }
-
-    /// Runs an edit; its answer is an `ack` or a `reject`.
-    fn command(
-        &mut self,
-        op: Uuid,
-        workspace: WorkspaceId,
-        command: ItemCommand,
-        text: &str,
-        ctx: &mut Context,
-    ) {
-        let Some(user) = self.principal.as_ref().map(|person| person.user) else {
-            return;
-        };
-        if command.len() > MAX_FRAME_ITEMS {
-            let error = AppError::too_large("Larger writes go over REST");
-            return self.reject(op, &error, ctx);
-        }
-        if self.in_flight >= MAX_IN_FLIGHT {
-            let error = AppError::new(
-                ErrorCode::RateLimited,
-                "Wait for answers before you send more",
-            );
-            return self.reject(op, &error, ctx);
-        }
-        let request = Request {
-            user,
-            actor: LogActor::User(user),
-            op: Some(op),
-            remember: Some(Remember {
-                key: op.to_string(),
-                fingerprint: Sha256::digest(text.as_bytes()).into(),
-            }),
-            shape: Shape::Ack,
-            command: Command::Items(command),
-        };
-        self.in_flight += 1;
-        let known = self
-            .handles
-            .get(&workspace)
-            .filter(|handle| handle.is_open())
-            .cloned();
-        let gateway = Arc::clone(&self.gateway);
-        let work = async move {
-            let handle = match known {
-                Some(handle) => handle,
-                None => gateway.registry.open(workspace).await?,
-            };
-            handle.submit(request).await
-        };
-        ctx.spawn(work.into_actor(self).map(move |result, session, ctx| {
-            session.in_flight -= 1;
-            match result {
-                Ok(reply) => session.acknowledge(op, reply, ctx),
-                Err(error) => session.reject(op, &error, ctx),
-            }
-        }));
-    }
-
-    fn acknowledge(&mut self, op: Uuid, reply: Reply, ctx: &mut Context) {
-        match reply.into_answer(&Shape::Ack).body {
-            Some(body) => self.send(frames::ack(op, &body), ctx),
-            None => {
-                let error = AppError::internal(anyhow::anyhow!("an answer without a body"));
-                self.reject(op, &error, ctx);
-            }
-        }
-    }
-
-    fn reject(&mut self, op: Uuid, error: &AppError, ctx: &mut Context) {
-        if let Some(source) = &error.source {
-            tracing::error!(session = %self.id, source = format!("{source:#}"), "edit failed");
-        }
-        let problem = problem(error, self.id);
-        let current = error
-            .current
-            .clone()
-            .and_then(|json| RawValue::from_string(json).ok());
-        let frame = ServerFrame::Reject {
-            op,
-            problem: &problem,
-            current: current.as_deref(),
-        };
-        self.send(frame.to_text(), ctx);
-    }
-
-    /// Joins the fragments of a message (RFC 6455, 5.4); the limit is that of a whole frame.
-    fn fragment(&mut self, part: &[u8], last: bool, ctx: &mut Context) {
-        if self.fragments.len() + part.len() > MAX_FRAME {
-            return self.protocol_error(CloseCode::Size, ctx);
-        }
-        self.fragments.extend_from_slice(part);
-        if last {
-            let whole = std::mem::take(&mut self.fragments);
-            match String::from_utf8(whole) {
-                Ok(text) => self.frame(&text, ctx),
-                Err(_) => self.protocol_error(CloseCode::Invalid, ctx),
-            }
-        }
-    }
-
-    fn protocol_error(&mut self, code: CloseCode, ctx: &mut Context) {
-        ctx.close(Some(CloseReason {
-            code,
-            description: None,
-        }));
-        ctx.stop();
-    }
-}
-
-/// A list that the workspace does not have, as the error to answer.
-fn unknown_list(lists: &Lists, schema: &crate::domain::schema::Schema) -> Option<AppError> {
-    let Lists::Some(wanted) = lists else {
-        return None;
-    };
-    wanted
-        .iter()
-        .find_map(|id: &ListId| list_of(*id, schema).err())
-}
-
-fn problem(error: &AppError, session: Uuid) -> Box<RawValue> {
-    RawValue::from_string(error.problem(&session.to_string()))
-        .unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 impl Actor for Session {
@@ -790,15 +323,16 @@ impl Actor for Session {
             )]
             address.do_send(Wake);
         });
+        self.seat.open(self.outbox.clone());
+        if let Some(input) = self.input.take() {
+            ctx.add_stream(input);
+        }
         ctx.run_interval(TICK, Self::tick);
         metrics::gauge!(crate::telemetry::SOCKETS).increment(1.0);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.outbox.close();
-        for handle in self.handles.values() {
-            handle.unsubscribe(self.id);
-        }
         metrics::gauge!(crate::telemetry::SOCKETS).decrement(1.0);
     }
 }
@@ -811,33 +345,72 @@ impl Handler<Wake> for Session {
     }
 }
 
-impl StreamHandler<Result<WsMessage, ProtocolError>> for Session {
-    fn handle(&mut self, message: Result<WsMessage, ProtocolError>, ctx: &mut Self::Context) {
-        use actix_http::ws::Item;
-        match message {
-            Ok(WsMessage::Text(text)) => self.frame(&text, ctx),
-            Ok(WsMessage::Continuation(Item::FirstText(part))) => self.fragment(&part, false, ctx),
-            Ok(WsMessage::Continuation(Item::Continue(part))) => self.fragment(&part, false, ctx),
-            Ok(WsMessage::Continuation(Item::Last(part))) => self.fragment(&part, true, ctx),
-            Ok(WsMessage::Ping(payload)) => ctx.pong(&payload),
-            Ok(WsMessage::Pong(payload)) => {
-                self.awaiting_pong = None;
-                if let Ok(bytes) = <[u8; 8]>::try_from(payload.as_ref()) {
-                    let acknowledged = u64::from_be_bytes(bytes);
-                    self.acknowledged = self.acknowledged.max(acknowledged.min(self.sent));
-                }
-                self.drain(ctx);
-            }
-            Ok(WsMessage::Close(reason)) => {
-                ctx.close(reason);
+impl StreamHandler<Result<Said, Broken>> for Session {
+    fn handle(&mut self, said: Result<Said, Broken>, ctx: &mut Self::Context) {
+        match said {
+            Ok(Said::Close(_)) if self.closing => ctx.stop(),
+            _ if self.closing => {}
+            Ok(said) if !self.hears(&said, ctx) => {}
+            Ok(Said::Text(text)) => self.frame(&text, ctx),
+            Ok(Said::Ping(payload)) => self.pong(&payload, ctx),
+            Ok(Said::Pong(_)) => self.drain(ctx),
+            Ok(Said::Close(code)) => {
+                ctx.close(code.map(|code| CloseReason {
+                    code: code.into(),
+                    description: None,
+                }));
                 ctx.stop();
             }
-            Ok(WsMessage::Binary(_) | WsMessage::Continuation(Item::FirstBinary(_))) => {
-                self.protocol_error(CloseCode::Unsupported, ctx);
+            Err(broken) => self.close(broken.code, broken.reason, ctx),
+        }
+    }
+}
+
+/// The library's own reader, which was given nothing to read.
+impl StreamHandler<Result<ws::Message, ProtocolError>> for Session {
+    fn handle(&mut self, _: Result<ws::Message, ProtocolError>, _: &mut Self::Context) {}
+}
+
+/// What comes in, decoded. Nothing more is taken from the connection before it is used.
+struct Input {
+    payload: web::Payload,
+    decoder: Decoder,
+    octets: BytesMut,
+    broken: bool,
+}
+
+impl Input {
+    fn new(payload: web::Payload) -> Input {
+        Input {
+            payload,
+            decoder: Decoder::default(),
+            octets: BytesMut::new(),
+            broken: false,
+        }
+    }
+}
+
+impl Stream for Input {
+    type Item = Result<Said, Broken>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Self::Item>> {
+        let input = &mut *self;
+        loop {
+            if !input.broken
+                && let Some(said) = input.decoder.next(&mut input.octets).transpose()
+            {
+                input.broken = said.is_err();
+                return Poll::Ready(Some(said));
             }
-            Ok(WsMessage::Nop) => {}
-            Err(ProtocolError::Overflow) => self.protocol_error(CloseCode::Size, ctx),
-            Err(_) => self.protocol_error(CloseCode::Protocol, ctx),
+            // After a broken rule nobody knows where a frame begins: the rest is thrown away.
+            match ready!(Pin::new(&mut input.payload).poll_next(cx)) {
+                Some(Ok(_)) if input.broken => input.octets.clear(),
+                Some(Ok(octets)) => input.octets.extend_from_slice(&octets),
+                Some(Err(_)) | None => return Poll::Ready(None),
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! From an HTTP request to a session: origin and subprotocol are judged before anything is opened.
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use super::Gateway;
 use super::session::Session;
@@ -16,6 +18,9 @@ pub async fn upgrade(
     stream: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> Result<HttpResponse, actix_web::Error> {
+    if let Err(response) = check_handshake(&request) {
+        return Ok(response);
+    }
     check_origin(&request, &gateway)?;
     let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
     let speaks = offered.is_none_or(|offered| {
@@ -28,7 +33,38 @@ pub async fn upgrade(
     if !speaks {
         return Err(AppError::malformed("The subprotocol is estatebase.v1").into());
     }
-    Session::start(gateway.into_inner(), &request, stream, SUBPROTOCOL)
+    let address = (gateway.address)(&request);
+    Session::start(gateway.into_inner(), &request, stream, address, SUBPROTOCOL)
+}
+
+/// What a request must say to become a websocket (RFC 6455, 4.2.1), or how it is answered.
+fn check_handshake(request: &HttpRequest) -> Result<(), HttpResponse> {
+    let says = |name, word: &str| {
+        let values = request.headers().get_all(name);
+        let mut words = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        words.any(|one| one.trim().eq_ignore_ascii_case(word))
+    };
+    let upgrades = says(header::UPGRADE, "websocket") && says(header::CONNECTION, "upgrade");
+    if !upgrades || !says(header::SEC_WEBSOCKET_VERSION, "13") {
+        let reason = "This path speaks websocket, version 13, and nothing else";
+        let mut response = AppError::new(ErrorCode::UpgradeRequired, reason).error_response();
+        let headers = response.headers_mut();
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(
+            header::SEC_WEBSOCKET_VERSION,
+            HeaderValue::from_static("13"),
+        );
+        return Err(response);
+    }
+    let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
+    let octets = key.and_then(|key| STANDARD.decode(key.as_bytes()).ok());
+    if octets.is_none_or(|octets| octets.len() != 16) {
+        let reason = "Sec-WebSocket-Key: 16 octets in base64";
+        return Err(AppError::malformed(reason).error_response());
+    }
+    Ok(())
 }
 
 /// A browser always says where its page came from; other clients need not.

@@ -154,7 +154,7 @@ impl Ask {
             let items = items.iter().map(|item| ItemPatch {
                 id: id(&item["id"]),
                 values: raw(&item["values"]),
-                if_version: item["if_version"].as_i64(),
+                if_version: item["if_version"].as_i64().map(Into::into),
                 if_values: item.get("if_values").map(raw),
             });
             let (items, typecast) = (items.collect(), false);

@@ -1,9 +1,12 @@
 //! A retry gets the first answer, and there is one effect.
 
+use estatebase::store::{Db, ops};
 use futures::future::join_all;
 use serde_json::json;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::support::app::TestApp;
+use crate::support::db::execute;
 use crate::support::socket::Socket;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,6 +56,49 @@ async fn a_key_is_remembered_beyond_a_restart_and_whatever_happened_since() {
     assert_eq!(first.is(201), again.is(201));
     assert_eq!(owner.get(&item).await.is(200)["values"]["Price"], 2);
     assert_eq!(owner.get(&workspace).await.is(200)["seq"], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_forgotten_when_its_time_is_over() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let path = format!("{list}/items");
+    let body = json!({"values": {"Price": 1}});
+    let mut first = Vec::new();
+    for key in ["old", "kept"] {
+        let made = owner.keyed(&path, key, body.clone()).await;
+        first.push(made.is(201)["id"].clone());
+    }
+    let mut database = PgConnection::connect(&app.db.owner_url()).await.unwrap();
+    for (key, days) in [("old", 32), ("kept", 29)] {
+        let age = format!(
+            "UPDATE estatebase.ops SET at = now() - interval '{days} days' WHERE key = '{key}'"
+        );
+        execute(&mut database, age).await;
+    }
+    let server = Db::open(&app.db.app_url(), 1).unwrap();
+    assert_eq!(ops::forget(&server).await.unwrap(), 1);
+    assert_eq!(ops::forget(&server).await.unwrap(), 0);
+    // Even the server's role can't ask for more than that.
+    let mut role = PgConnection::connect(&app.db.app_url()).await.unwrap();
+    let all = "SELECT estatebase.forget_ops(interval '0', 1000)";
+    assert_eq!(
+        sqlx::query_scalar::<_, i64>(all)
+            .fetch_one(&mut role)
+            .await
+            .unwrap(),
+        0
+    );
+    // At a server that hasn't the first answer in memory.
+    let later = app.again();
+    let owner = owner.at(&later);
+    let again = owner.keyed(&path, "old", body.clone()).await;
+    assert_ne!(again.is(201)["id"], first[0]);
+    let kept = owner.keyed(&path, "kept", body).await;
+    assert_eq!(kept.is(201)["id"], first[1]);
+    server.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,16 +1,24 @@
-//! Jobs in Postgres: claimed once, advanced by compare-and-set, walled off by tenant.
+//! Jobs in Postgres: claimed once, advanced by compare-and-set, walled off by tenant. Their files,
+//! which stay for as long as they are needed, and their ends, which are told once.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
+use estatebase::actors::import::sweep::{YOUNG, sweep};
 use estatebase::ids::{JobId, UserId, WorkspaceId};
+use estatebase::store::Db;
 use estatebase::store::jobs::{self, JobProgress, NewJob, RowError};
 use serde_json::json;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
+use crate::support::app::TestApp;
 use crate::support::db::TestDb;
+use crate::support::program::eventually;
+use crate::support::socket::Socket;
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -299,4 +307,138 @@ async fn the_app_may_not_forget_who_it_asks_for() {
             .await
             .is_err()
     );
+}
+
+/// A file of that name that was last written to so long ago.
+fn file(uploads: &Path, name: &str, age: Duration) {
+    fs::create_dir_all(uploads).unwrap();
+    let file = File::create(uploads.join(name)).unwrap();
+    file.set_modified(SystemTime::now() - age).unwrap();
+}
+
+fn names(uploads: &Path) -> HashSet<String> {
+    let entries = fs::read_dir(uploads).unwrap();
+    entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_file_stays_until_no_job_can_need_it() {
+    let (app, owner, db) = pools().await;
+    let mine = workspace(&owner).await;
+    let (queued, over) = (queue(&app, mine).await, queue(&app, mine).await);
+    let mut tx = begin(&app, mine).await;
+    assert!(jobs::cancel(&mut tx, mine, over).await.unwrap());
+    tx.commit().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let uploads = folder.path();
+    let (orphan, upload) = (Uuid::now_v7().to_string(), Uuid::now_v7().to_string());
+    let old = YOUNG + Duration::from_secs(1);
+    for name in [&orphan, &queued.to_string(), &over.to_string(), "notes.txt"] {
+        file(uploads, name, old);
+    }
+    file(uploads, &upload, YOUNG - Duration::from_secs(60));
+    let db = Db::open(&db.app_url(), 2).unwrap();
+    assert_eq!(sweep(&db, uploads).await.unwrap(), 2);
+    let left = [queued.to_string(), upload, "notes.txt".to_owned()];
+    assert_eq!(names(uploads), left.into_iter().collect());
+    assert_eq!(sweep(&db, &uploads.join("none")).await.unwrap(), 0);
+    db.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_is_removed_at_the_next_start() {
+    let app = TestApp::new().await;
+    let orphan = Uuid::now_v7().to_string();
+    file(&app.uploads(), &orphan, 2 * YOUNG);
+    let again = app.again();
+    eventually("the orphan is gone", || names(&again.uploads()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_job_is_told_once_and_its_file_goes() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let mut socket = Socket::open(&app, &owner).await;
+    socket.follow(&workspace, None).await;
+    let path = format!("{workspace}/imports?list_name=Sales");
+    let file = b"Name,Price\nOak,1\nElm,2\n".to_vec();
+    owner.upload(&path, "text/csv", file).await.is(202);
+    let end = socket.next("job").await;
+    assert_eq!(end["state"], "succeeded", "{end}");
+    // Whatever is told of the job is told before its file goes.
+    eventually("the file is gone", || names(&app.uploads()).is_empty());
+    owner.list(&workspace, &[]).await;
+    let through = owner.seq(&workspace).await;
+    let id = workspace.rsplit('/').next().unwrap();
+    while socket.positions[id] < through {
+        let frame = socket.frame().await.unwrap();
+        assert_ne!(frame["type"], "job", "{frame}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_errors_holds_all_of_them_and_runs_no_formula() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let rows = "=1+cmd\n".repeat(2_500);
+    let file = format!("Price\n{rows}").into_bytes();
+    let path = format!("{list}/imports");
+    let queued = owner.upload(&path, "text/csv", file).await;
+    let job = queued.is(202)["id"].as_str().unwrap().to_owned();
+    eventually("the file is gone", || names(&app.uploads()).is_empty());
+    let errors = format!("{workspace}/jobs/{job}/errors");
+    let all = owner.get(&format!("{errors}?format=csv")).await;
+    all.is(200);
+    let lines: Vec<&str> = all.text.lines().collect();
+    assert_eq!(lines.len(), 1 + 2_500);
+    assert!(
+        lines[2_500].starts_with("2500,Price,'=1+cmd,not_a_number,"),
+        "{}",
+        lines[2_500]
+    );
+    assert!(all.headers.contains_key("x-workspace-seq"));
+    let limited = format!("{errors}?format=csv&limit=10");
+    owner.get(&limited).await.refuses(422, "validation");
+    // The last page says so, be it full.
+    let page = owner.get(&format!("{errors}?limit=1000")).await;
+    let cursor = page.is(200)["next_cursor"].as_str().unwrap();
+    let last = owner
+        .get(&format!("{errors}?limit=1000&cursor={cursor}"))
+        .await;
+    let cursor = last.is(200)["next_cursor"].as_str().unwrap();
+    let last = owner
+        .get(&format!("{errors}?limit=500&cursor={cursor}"))
+        .await;
+    assert_eq!(last.is(200)["data"].as_array().unwrap().len(), 500);
+    assert!(last.body["next_cursor"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_of_an_upload_make_one_list_and_one_job() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let url = app.url(&format!("/api/v1{workspace}/imports?list_name=Sales"));
+    let copies = (0..6).map(|_| {
+        let request = reqwest::Client::new().post(&url);
+        let request = request.bearer_auth(owner.token.as_deref().unwrap());
+        let request = request.header("content-type", "text/csv");
+        let request = request.header("idempotency-key", "once");
+        request.body("Name,Price\nOak,1\n").send()
+    });
+    let mut jobs = HashSet::new();
+    for answer in futures::future::join_all(copies).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), 202);
+        jobs.insert(answer.text().await.unwrap());
+    }
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    let lists = owner.get(&format!("{workspace}/lists")).await;
+    assert_eq!(lists.is(200)["data"].as_array().unwrap().len(), 1);
+    eventually("no file is left", || names(&app.uploads()).is_empty());
 }

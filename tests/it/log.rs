@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::support::app::{Person, TestApp};
-use crate::support::db::{execute, server_url};
+use crate::support::db::{execute, superuser};
 use crate::support::socket::Socket;
 
 async fn events(person: &Person, workspace: &str) -> Vec<Value> {
@@ -21,13 +21,6 @@ async fn events(person: &Person, workspace: &str) -> Vec<Value> {
         }
         all.extend(data.iter().cloned());
     }
-}
-
-async fn superuser(app: &TestApp) -> PgConnection {
-    let mut url = server_url();
-    let name = app.db.owner_url().rsplit('/').next().unwrap().to_owned();
-    url.set_path(&name);
-    PgConnection::connect(url.as_str()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,6 +233,14 @@ async fn verify_names_the_first_entry_that_is_not_as_it_was_written() {
             5,
         ),
         (
+            "UPDATE estatebase.event_payloads SET payload = 'x', salt = NULL WHERE seq = 5",
+            5,
+        ),
+        (
+            "UPDATE estatebase.event_payloads SET payload = NULL WHERE seq = 5",
+            5,
+        ),
+        (
             "UPDATE estatebase.events SET actor_id = workspace_id WHERE seq = 4",
             4,
         ),
@@ -249,16 +250,28 @@ async fn verify_names_the_first_entry_that_is_not_as_it_was_written() {
             3,
         ),
         ("DELETE FROM estatebase.event_payloads WHERE seq = 7", 7),
-        (
-            "UPDATE estatebase.events SET seq = 25 - seq WHERE seq IN (12, 13)",
-            9,
-        ),
         ("DELETE FROM estatebase.events WHERE seq = 10", 10),
+        // Twice, behind the original; and behind or before the log.
+        (
+            "INSERT INTO estatebase.events SELECT (jsonb_populate_record(e,
+                 jsonb_build_object('at', at + interval '1 second'))).*
+             FROM estatebase.events e WHERE seq = 8",
+            8,
+        ),
+        (
+            "INSERT INTO estatebase.events SELECT (jsonb_populate_record(e,
+                 jsonb_build_object('seq', 12))).*
+             FROM estatebase.events e WHERE seq = 8",
+            12,
+        ),
+        (
+            "INSERT INTO estatebase.event_payloads SELECT (jsonb_populate_record(p,
+                 jsonb_build_object('seq', 0))).*
+             FROM estatebase.event_payloads p WHERE seq = 8",
+            0,
+        ),
     ];
     for (tampering, first_bad) in tamperings {
-        if first_bad == 9 {
-            continue;
-        }
         let backup = "CREATE TABLE public.e AS TABLE estatebase.events;
              CREATE TABLE public.p AS TABLE estatebase.event_payloads";
         execute(&mut database, backup.to_owned()).await;
@@ -278,6 +291,27 @@ async fn verify_names_the_first_entry_that_is_not_as_it_was_written() {
     );
     execute(&mut database, erase).await;
     verify(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_beyond_every_log_is_answered_with_the_log_s_end() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let last = i64::MAX;
+    let feed = owner
+        .get(&format!("{workspace}/events?after_seq={last}"))
+        .await;
+    assert_eq!(feed.is(200)["through"], owner.seq(&workspace).await);
+    assert_eq!(feed.body["data"], json!([]));
+    let audit = owner
+        .get(&format!("{workspace}/audit?after_seq={last}"))
+        .await;
+    assert_eq!(audit.is(200)["data"], json!([]));
+    owner
+        .get(&format!("{workspace}/events?after_seq=9223372036854775808"))
+        .await
+        .refuses(422, "validation");
 }
 
 #[tokio::test(flavor = "multi_thread")]

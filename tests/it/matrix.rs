@@ -1,7 +1,8 @@
 //! Who may call what: every route of the table, tried by everybody. A route without a row here
 //! fails.
 
-use estatebase::http::routes::table;
+use estatebase::domain::roles::Action;
+use estatebase::http::routes::{Needs, table};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -36,7 +37,7 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         .strip_prefix("/workspaces/{workspace_id}")
         .map_or(path, |rest| if rest.is_empty() { "W" } else { rest });
     match (method, path) {
-        ("GET", "/openapi.json") => row("anybody", 200),
+        ("GET", "/openapi.json" | "/asyncapi.json") => row("anybody", 200),
         ("GET", "/me" | "/workspaces") => row("person", 200),
         ("PATCH", "/me") => with("person", 200, json!({"display_name": "Name"})),
         ("POST", "/workspaces") => with("person", 201, json!({"name": "Another"})),
@@ -234,6 +235,42 @@ async fn every_route_answers_everybody_as_their_role_allows() {
             }
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workspace_in_the_trash_is_gone_for_its_members_whatever_their_role() {
+    let app = TestApp::new().await;
+    let (owner, viewer) = (app.person("owner").await, app.person("viewer").await);
+    let outsider = app.person("outsider").await;
+    let workspace = owner.workspace().await;
+    owner.bring(&workspace, &viewer, "viewer").await;
+    let place = Place::new(&owner, &workspace, &app.person("target").await).await;
+    owner.delete(&workspace).await.is(204);
+    for route in table() {
+        let Needs::Member(action) = route.needs else {
+            continue;
+        };
+        let name = format!("{} {}", route.method, route.path);
+        let row = expected(route.method.as_str(), route.path, &place).unwrap();
+        let path = format!("/api/v1{}", place.fill(route.path));
+        let ask = async |person: &Person| {
+            let method: Method = route.method.as_str().parse().unwrap();
+            person.send(method, &path, row.body.as_ref(), &[]).await
+        };
+        ask(&outsider).await.refuses(404, "not_found");
+        // What an owner may do is about the trash itself: there the role counts.
+        if action == Action::Own {
+            ask(&viewer).await.refuses(403, "forbidden");
+            continue;
+        }
+        for person in [&viewer, &owner] {
+            let answer = ask(person).await;
+            assert_eq!(answer.status, 410, "{name}: {}", answer.text);
+        }
+    }
+    let restore = format!("{workspace}/restore");
+    owner.post(&restore, json!({})).await.is(200);
+    viewer.get(&workspace).await.is(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
 use crate::support::app::{Answer, Person, TestApp};
+use crate::support::db::{execute, superuser};
 
 const COLUMNS: [(&str, &str); 4] = [
     ("City", "text"),
@@ -242,4 +243,49 @@ async fn what_can_not_be_asked_is_refused_by_its_place() {
             .await
             .refuses(status, "validation");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_is_exact_for_small_lists_and_counts_no_large_one() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let columns = [("City", "text")];
+    let small = owner.list(&workspace, &columns).await;
+    let large = owner.list(&workspace, &columns).await;
+    let mut database = superuser(&app).await;
+    for (list, items) in [(&small, 3_000), (&large, 12_000)] {
+        let insert = format!(
+            "INSERT INTO estatebase.items
+             SELECT workspace_id, id, gen_random_uuid(), 1, 1,
+                 jsonb_build_object('0', CASE n % 4 WHEN 0 THEN 'Oslo' ELSE 'Bergen' END),
+                 now(), created_by, now(), created_by
+             FROM estatebase.lists, generate_series(1, {items}) n WHERE id = '{}'",
+            list.rsplit('/').next().unwrap()
+        );
+        execute(&mut database, insert).await;
+    }
+    execute(&mut database, "ANALYZE estatebase.items".to_owned()).await;
+    let estimate = async |list: &str, filter: Value| {
+        let body = json!({"count": "estimated", "limit": 1, "filter": filter});
+        let page = owner.post(&format!("{list}/items/query"), body).await;
+        page.is(200)["count"].as_i64().unwrap()
+    };
+    let oslo = json!({"column": "City", "op": "eq", "value": "oslo"});
+    assert_eq!(estimate(&small, Value::Null).await, 3_000);
+    assert_eq!(estimate(&small, oslo.clone()).await, 750);
+    let all = estimate(&large, Value::Null).await;
+    assert!((10_001..14_000).contains(&all), "{all}");
+    let some = estimate(&large, oslo).await;
+    assert!((2_400..3_600).contains(&some), "{some}");
+    let exact = owner
+        .get(&format!("{large}/items?count=exact&limit=1"))
+        .await;
+    assert_eq!(exact.is(200)["count"], 12_000);
+    // Statistics that say ten times as much are believed: nobody counts.
+    let exaggerate = "UPDATE pg_class SET reltuples = reltuples * 10
+        WHERE oid = 'estatebase.items'::regclass";
+    execute(&mut database, exaggerate.to_owned()).await;
+    let believed = estimate(&large, Value::Null).await;
+    assert!(believed > 100_000, "{believed}");
 }

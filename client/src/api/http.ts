@@ -2,7 +2,7 @@
 import { apiBase } from "./origin";
 import { offline, Problem } from "./problem";
 import { accessToken, refreshToken, signOut } from "./session";
-import type { ProblemBody } from "./types";
+import type { Refusal } from "./types";
 
 export interface RequestOptions {
   method?: "GET" | "POST" | "PATCH" | "DELETE";
@@ -61,12 +61,12 @@ async function problemOf(response: Response): Promise<Problem> {
   return new Problem(isProblem(body) ? body : withoutBody(response.status), retryAfter * 1000 || null);
 }
 
-function isProblem(body: unknown): body is ProblemBody {
+function isProblem(body: unknown): body is Refusal {
   return typeof body === "object" && body !== null && "code" in body && typeof body.code === "string";
 }
 
 /** Something between us and the server answered in its stead. */
-function withoutBody(status: number): ProblemBody {
+function withoutBody(status: number): Refusal {
   if (status === 401) return { code: "unauthenticated", status };
   if (status === 404) return { code: "not_found", status };
   if (status === 413) return { code: "too_large", status };

@@ -1,18 +1,11 @@
 /** What went wrong, as a value, and as a sentence that a person understands. No IO. */
-import type { Column, FieldProblem, ProblemBody } from "./types";
+import { RequestFailed } from "@estatebase/realtime";
+import type { Column, FieldError, Refusal } from "./types";
 
 /** Any refusal or failure of a request. `code` is the contract's, or `offline` when nobody answered. */
-export class Problem extends Error {
-  constructor(
-    readonly body: ProblemBody,
-    /** How long the server asks to wait before a retry. */
-    readonly retryAfterMs: number | null = null,
-  ) {
-    super(sentenceOf(body));
-  }
-
-  get code(): string {
-    return this.body.code;
+export class Problem extends RequestFailed {
+  constructor(refusal: Refusal, retryAfterMs: number | null = null) {
+    super(refusal, retryAfterMs, sentenceOf(refusal));
   }
 }
 
@@ -34,7 +27,7 @@ const SENTENCES: Readonly<Record<string, string>> = {
 };
 
 /** One sentence for people. With `columns`, fields are called by the names that people gave them. */
-export function sentenceOf(body: ProblemBody, columns: readonly Column[] = []): string {
+export function sentenceOf(body: Refusal, columns: readonly Column[] = []): string {
   const field = body.errors?.[0];
   if (field) return fieldSentence(field, columns);
   const known = SENTENCES[body.code];
@@ -42,7 +35,7 @@ export function sentenceOf(body: ProblemBody, columns: readonly Column[] = []): 
   return asSentence(body.detail ?? body.title ?? "That didn't work");
 }
 
-function fieldSentence(field: FieldProblem, columns: readonly Column[]): string {
+function fieldSentence(field: FieldError, columns: readonly Column[]): string {
   const key = field.path.split("/").at(-1) ?? "";
   const name = columns.find((column) => column.key === key)?.name ?? humanised(key);
   const message = field.message.replace(/\.$/, "");

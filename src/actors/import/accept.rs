@@ -5,12 +5,14 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
 use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
 
 use super::reader::{Checkpoint, Rows};
 use super::refused;
@@ -26,6 +28,11 @@ use crate::ids::JobId;
 
 /// Bytes gathered before the disk is bothered.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// Nor is it bothered more often than so, be there ever so few: a file that is being written to never
+/// looks old (see [`sweep`](super::sweep)).
+const CHUNK_TIME: Duration = Duration::from_secs(60);
+/// So long the sender may be silent.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A file on disk, complete and synced. Removed when dropped, unless kept.
 #[derive(Debug)]
@@ -61,7 +68,7 @@ pub async fn discard(path: PathBuf) -> Result<(), AppError> {
 }
 
 /// Writes a stream of bytes to `uploads`/`job`. 413 beyond `limit` bytes, 400 when the stream breaks
-/// off, 503 when the disk is full.
+/// off or stands still, 503 when the disk is full.
 pub async fn receive<E>(
     stream: impl Stream<Item = Result<Bytes, E>>,
     uploads: &Path,
@@ -72,7 +79,11 @@ pub async fn receive<E>(
     let mut writer = blocking(move || Writer::create(path)).await?;
     let mut stream = std::pin::pin!(stream);
     let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
-    while let Some(bytes) = stream.next().await {
+    let mut written = Instant::now();
+    while let Some(bytes) = timeout(SILENCE, stream.next())
+        .await
+        .map_err(|_| AppError::malformed("The upload stood still"))?
+    {
         let bytes = bytes.map_err(|_| AppError::malformed("The upload broke off"))?;
         let room = limit
             .saturating_sub(writer.size)
@@ -83,7 +94,8 @@ pub async fn receive<E>(
             )));
         }
         chunk.extend_from_slice(&bytes);
-        if chunk.len() >= CHUNK_BYTES {
+        if chunk.len() >= CHUNK_BYTES || written.elapsed() >= CHUNK_TIME {
+            written = Instant::now();
             let full = chunk.split().freeze();
             writer = blocking(move || writer.write(&full)).await?;
         }
@@ -157,12 +169,18 @@ fn read_sample(path: &Path) -> io::Result<(Vec<u8>, bool)> {
     Ok((sample, whole))
 }
 
+/// A large file goes to the disk as it comes: all of it at its end, hundreds of megabytes, would make
+/// every commit beside it wait for a second.
+const SYNC_EVERY: u64 = 2 * 1024 * 1024;
+
 /// The file being written; moves into the blocking pool and back.
 struct Writer {
     file: File,
     path: TempPath,
     hash: Sha256,
     size: u64,
+    /// Written and not yet told to the disk.
+    unsynced: u64,
 }
 
 impl Writer {
@@ -177,6 +195,7 @@ impl Writer {
             path,
             hash: Sha256::new(),
             size: 0,
+            unsynced: 0,
         })
     }
 
@@ -184,6 +203,11 @@ impl Writer {
         self.file.write_all(bytes).map_err(failed)?;
         self.hash.update(bytes);
         self.size += length(bytes);
+        self.unsynced += length(bytes);
+        if self.unsynced >= SYNC_EVERY {
+            self.file.sync_data().map_err(failed)?;
+            self.unsynced = 0;
+        }
         Ok(self)
     }
 
@@ -203,7 +227,7 @@ impl Writer {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, AppError> + Send + 'static,
 ) -> Result<T, AppError> {
     match spawn_blocking(work).await {
@@ -212,7 +236,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn failed(error: io::Error) -> AppError {
+pub(super) fn failed(error: io::Error) -> AppError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             AppError::unavailable("There is no room for the file right now").with_source(error)

@@ -215,7 +215,7 @@ impl Batches {
 
     /// Smaller batches from here on, or full ones again.
     pub fn give_way(&mut self, crowded: bool) {
-        self.way = if crowded { 4 } else { 1 };
+        self.way = if crowded { 8 } else { 1 };
     }
 
     /// The next batch; None after the last. Blocking.

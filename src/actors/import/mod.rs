@@ -7,6 +7,7 @@
 pub mod accept;
 pub mod batch;
 pub mod reader;
+pub mod sweep;
 
 #[cfg(test)]
 mod expectations;
@@ -15,7 +16,7 @@ mod faults;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
 use futures::FutureExt;
@@ -216,6 +217,10 @@ async fn run<S: BatchSink>(job: ImportJob, sink: &S, stop: &CancellationToken) -
     }
 }
 
+/// While people edit beside it, an import rests so many times as long as its batch took: it has a third
+/// of the lane, and of the disk.
+const GIVEN_WAY: u32 = 2;
+
 async fn attempt<S: BatchSink>(
     job: ImportJob,
     sink: &S,
@@ -236,9 +241,14 @@ async fn attempt<S: BatchSink>(
         let last = batch.last.then(|| batch.progress.clone());
         next.0.give_way(crowded);
         let ahead = parse(next.0);
+        let begun = Instant::now();
         crowded = sink.import_batch(batch).await.map_err(judge)?.crowded;
+        let took = begun.elapsed();
         if let Some(progress) = last {
             return Ok(Some(progress));
+        }
+        if crowded {
+            tokio::time::sleep(took * GIVEN_WAY).await;
         }
         next = parsed(ahead.await)?;
     }

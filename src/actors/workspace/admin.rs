@@ -2,14 +2,20 @@
 //! domain and written alone, as one event and one step of `schema_version`, so that every cache
 //! that was read before it is known to be old.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::broadcast::{EncodedEvent, EventBatch};
+use super::catch_up::{catch_up, hold};
 use super::command::{Answer, Job, Outcome, Reply, Request};
 use super::core::Core;
-use super::group::{self, Attempt, Done, Failure, NewEvent, authorize};
+use super::durable::{Attempt, Failure, commit_in, in_doubt};
+use super::entry::{NewEvent, event, head_move, op_row, payload};
+use super::group::{Done, authorize};
+use super::known;
 use crate::domain::columns::Column;
 use crate::domain::edit::list_of;
 use crate::domain::log::mark;
@@ -22,7 +28,7 @@ use crate::domain::schema_change::{
 };
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{InviteId, JobId, ListId, UserId};
-use crate::store::commit::{GroupWrite, Written, write_group};
+use crate::store::commit::GroupWrite;
 use crate::store::invites::Invite;
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{self, Db, Purpose, StoreError, Tx};
@@ -188,54 +194,56 @@ impl Effect {
 /// Runs one change alone.
 pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     let mut done = Done::default();
-    let Some(job) = answer_retry(db, core, job, &mut done).await else {
+    let Some(mut job) = answer_retry(db, core, job, &mut done).await else {
         return done;
     };
     const MAX_TRIES: u32 = 8;
     for attempt in 1.. {
-        match attempt_once(db, core, &job.request).await {
+        // Another node is at it as well: the head is held before anything is judged again.
+        let begun = match attempt {
+            1 => Tx::begin(db, core.id, Purpose::Write)
+                .await
+                .map_err(AppError::from),
+            _ => hold(db, core, &mut done, Purpose::Write).await,
+        };
+        let tried = match begun {
+            Ok(tx) => attempt_once(db, core, tx, &job.request).await,
+            Err(error) => Err(Attempt::Refused(error)),
+        };
+        let error = match tried {
             Ok((reply, batch, reshapes)) => {
                 done.batches.push(batch);
                 // It is committed whatever this says: where the reading fails, the next look finds
                 // the head's version changed and reads again.
-                if reshapes && let Err(error) = group::catch_up(db, core, &mut done).await {
+                if reshapes && let Err(error) = catch_up(db, core, &mut done).await {
                     tracing::warn!(workspace = %core.id, %error, "a change could not be read back");
                 }
                 done.answers.push((job, Ok(reply)));
-                break;
+                return done;
             }
-            Err(Attempt::Refused(error)) => {
-                done.answers.push((job, Err(error)));
-                break;
-            }
-            Err(Attempt::Failed(Failure::Doubt)) => break,
+            Err(Attempt::Failed(
+                Failure::LostRace
+                | Failure::Unwritten
+                | Failure::Stale
+                | Failure::Store(StoreError::Retry(_)),
+            )) if attempt < MAX_TRIES => continue,
+            Err(Attempt::Failed(Failure::Doubt)) => in_doubt(),
             Err(Attempt::Failed(Failure::KnownOp)) => {
                 // Written by another node a moment ago: the look-up finds it now.
-                let Some(job) = answer_retry(db, core, job, &mut done).await else {
-                    break;
+                let Some(unknown) = answer_retry(db, core, job, &mut done).await else {
+                    return done;
                 };
-                done.answers
-                    .push((job, Err(AppError::unavailable("Try again"))));
-                break;
+                job = unknown;
+                AppError::unavailable("Try again")
             }
-            Err(Attempt::Failed(Failure::LostRace | Failure::Store(StoreError::Retry(_))))
-                if attempt < MAX_TRIES =>
-            {
-                if let Err(error) = group::catch_up(db, core, &mut done).await {
-                    done.answers.push((job, Err(error)));
-                    break;
-                }
+            Err(Attempt::Failed(Failure::LostRace | Failure::Unwritten | Failure::Stale)) => {
+                AppError::unavailable("The workspace is written elsewhere; try again")
             }
-            Err(Attempt::Failed(Failure::LostRace)) => {
-                let busy = AppError::unavailable("The workspace is written elsewhere; try again");
-                done.answers.push((job, Err(busy)));
-                break;
-            }
-            Err(Attempt::Failed(Failure::Store(error))) => {
-                done.answers.push((job, Err(error.into())));
-                break;
-            }
-        }
+            Err(Attempt::Failed(Failure::Store(error))) => error.into(),
+            Err(Attempt::Refused(error)) => error,
+        };
+        done.answers.push((job, Err(error)));
+        return done;
     }
     done
 }
@@ -245,23 +253,23 @@ async fn answer_retry(db: &Db, core: &mut Core, job: Job, done: &mut Done) -> Op
     if job.request.remember.is_none() {
         return Some(job);
     }
-    group::answer_known(db, core, vec![job], done).await.pop()
+    known::answer_known(db, core, vec![job], done).await.pop()
 }
 
 async fn attempt_once(
     db: &Db,
     core: &mut Core,
+    mut tx: Tx,
     request: &Request,
 ) -> Result<(Reply, EventBatch, bool), Attempt> {
     let now = Utc::now().trunc_subsecs(6);
-    let mut tx = Tx::begin(db, core.id, Purpose::Write).await?;
     let effect = judge(core, &tx, request, now).await?;
     for change in &effect.changes {
         write(core, &mut tx, change, now).await?;
     }
     let text = effect.data.to_string();
     let mut hash = core.hash;
-    let (header, row) = group::event(
+    let entry = event(
         core,
         &mut hash,
         NewEvent {
@@ -270,7 +278,7 @@ async fn attempt_once(
             kind: effect.kind,
             request,
             list: effect.list,
-            payloads: vec![group::payload(
+            payloads: vec![payload(
                 effect.list,
                 None,
                 None,
@@ -280,33 +288,24 @@ async fn attempt_once(
         },
     );
     let write = GroupWrite {
-        head: group::head_move(core, hash, effect.reshapes),
+        head: head_move(core, hash, effect.reshapes),
         items: Vec::new(),
-        events: vec![row],
+        events: vec![entry.clone()],
         ops: request
             .remember
             .iter()
-            .map(|remember| group::op_row(request.user, remember, core.seq + 1, &effect.answer))
+            .map(|remember| op_row(request.user, remember, core.seq + 1, &effect.answer))
             .collect(),
+        numbers: BTreeMap::new(),
     };
-    match write_group(&mut tx, &write, now).await {
-        Ok(Written::Done) => {}
-        Ok(Written::LostRace | Written::Stale) => return Err(Attempt::Failed(Failure::LostRace)),
-        Err(StoreError::Conflict { constraint }) if constraint == "ops_pkey" => {
-            return Err(Attempt::Failed(Failure::KnownOp));
-        }
-        Err(error) => return Err(error.into()),
-    }
-    group::settle(db, core, tx, &write)
-        .await
-        .map_err(Attempt::Failed)?;
+    commit_in(db, core, tx, &write, now).await?;
 
     let after = core.seq;
     let reply = Reply {
         seq: after + 1,
         outcome: Outcome::Ready(effect.answer),
     };
-    let event = EncodedEvent::new(&header, &[Some(&text)]);
+    let event = EncodedEvent::new(&entry.header, &[Some(&text)]);
     let batch = EventBatch::new(core.id, after, after + 1, &mark(&hash), vec![event]);
     core.seq = write.head.seq;
     core.hash = write.head.hash;

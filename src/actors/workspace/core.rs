@@ -16,6 +16,7 @@ use crate::domain::roles::Role;
 use crate::domain::schema::Schema;
 use crate::error::AppError;
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
+use crate::store::log::{Head, LoggedEvent};
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 
 /// Items kept in memory, so that an edit of a cell just seen needs no read.
@@ -75,22 +76,22 @@ pub(super) struct KeptOp {
 impl Core {
     /// Reads it all from Postgres; `not_found` when there is no such workspace.
     pub(super) async fn load(db: &Db, id: WorkspaceId) -> Result<Core, AppError> {
-        let mut tx = Tx::begin(db, id, Purpose::Read).await?;
-        let workspace = store::workspaces::find(&tx, id)
-            .await?
-            .ok_or_else(AppError::not_found)?;
-        let (schema, next_numbers) = store::schema::load(&tx, id).await?;
-        let members = store::members::roles(&tx, id).await?;
-        // READ COMMITTED: a commit between these reads shows as another head, read last.
-        let head = store::log::head(&mut tx, id, false)
-            .await?
-            .ok_or_else(AppError::not_found)?;
+        let mut tx = Tx::begin(db, id, Purpose::Snapshot).await?;
+        let core = Core::read(&mut tx, id).await?;
         tx.commit().await?;
-        if head.schema_version != workspace.schema_version {
-            return Err(AppError::unavailable(
-                "The workspace is changing; try again",
-            ));
-        }
+        Ok(core)
+    }
+
+    /// The same inside a transaction that sees one state: a snapshot, or one that holds the head.
+    pub(super) async fn read(tx: &mut Tx, id: WorkspaceId) -> Result<Core, AppError> {
+        let head = store::log::head(tx, id, false)
+            .await?
+            .ok_or_else(AppError::not_found)?;
+        let workspace = store::workspaces::find(tx, id)
+            .await?
+            .ok_or_else(AppError::not_found)?;
+        let (schema, next_numbers) = store::schema::load(tx, id).await?;
+        let members = store::members::roles(tx, id).await?;
         Ok(Core {
             id,
             seq: head.seq,
@@ -103,6 +104,23 @@ impl Core {
             ops: LruCache::new(OPS_KEPT),
             workspace,
         })
+    }
+
+    /// Moves on to a head that another node's events led to, none of which changed more than items.
+    pub(super) fn pass<'a>(
+        &mut self,
+        head: &Head,
+        next_numbers: BTreeMap<ListId, i64>,
+        events: impl Iterator<Item = &'a LoggedEvent>,
+    ) {
+        for row in events.flat_map(|event| &event.rows) {
+            if let (Some(list), Some(item)) = (row.list, row.item) {
+                self.items.pop(&(list, item));
+            }
+        }
+        self.next_numbers = next_numbers;
+        self.seq = head.seq;
+        self.hash = head.hash;
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -125,10 +143,12 @@ impl Core {
         self.members.get(&user).copied()
     }
 
-    /// The items at these places, from memory or else from Postgres; the missing ones don't exist.
+    /// The items at these places, from memory or else from Postgres (in the transaction that holds the
+    /// head, where there is one); the missing ones don't exist.
     pub(super) async fn look_up(
         &mut self,
         db: &Db,
+        held: Option<&mut Tx>,
         places: impl IntoIterator<Item = Place>,
     ) -> Result<HashMap<Place, Arc<Item>>, StoreError> {
         let mut found = HashMap::new();
@@ -144,14 +164,22 @@ impl Core {
             .into_iter()
             .filter_map(|(id, ids)| Some((Arc::clone(self.schema.lists.get(&id)?), ids)))
             .collect();
-        if !lists.is_empty() {
-            let mut tx = Tx::begin(db, self.id, Purpose::Commit).await?;
-            for (place, item) in store::items::find_places(&mut tx, self.id, &lists).await? {
-                let item = Arc::new(item);
-                self.items.put(place, Arc::clone(&item));
-                found.insert(place, item);
+        if lists.is_empty() {
+            return Ok(found);
+        }
+        let stored = match held {
+            Some(tx) => store::items::find_places(tx, self.id, &lists).await?,
+            None => {
+                let mut tx = Tx::begin(db, self.id, Purpose::Commit).await?;
+                let stored = store::items::find_places(&mut tx, self.id, &lists).await?;
+                tx.commit().await?;
+                stored
             }
-            tx.commit().await?;
+        };
+        for (place, item) in stored {
+            let item = Arc::new(item);
+            self.items.put(place, Arc::clone(&item));
+            found.insert(place, item);
         }
         Ok(found)
     }

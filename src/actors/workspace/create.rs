@@ -1,12 +1,14 @@
 //! The first write of a workspace: the row, its owner, the lists of its template, and the first
 //! event of its log, in one transaction. There is no lane yet, so this is the one write beside it.
 
+use std::collections::BTreeMap;
+
 use chrono::{SubsecRound, Utc};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::command::{Answer, Remember};
-use super::group::payload;
+use super::entry::payload;
 use crate::domain::columns::check_name;
 use crate::domain::log::{Actor, EventHeader, GENESIS, digest, link};
 use crate::domain::roles::Role;
@@ -179,6 +181,7 @@ fn first_event(new: &NewWorkspace, lists: &[List], now: chrono::DateTime<Utc>) -
         head: HeadMove {
             workspace: new.id,
             known_seq: 0,
+            known_hash: GENESIS,
             known_schema_version: 1,
             seq: 1,
             hash,
@@ -186,19 +189,13 @@ fn first_event(new: &NewWorkspace, lists: &[List], now: chrono::DateTime<Utc>) -
         },
         items: Vec::new(),
         events: vec![EventRow {
-            seq: 1,
-            at: now,
-            kind: header.kind,
-            actor: header.actor,
-            op: None,
-            change: None,
-            undoes: None,
-            list: None,
+            header,
             digest,
             hash,
             payloads,
         }],
         ops: Vec::new(),
+        numbers: BTreeMap::new(),
     }
 }
 

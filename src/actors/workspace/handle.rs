@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
 use super::{Announce, Close, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
-use crate::actors::outbox::Outbox;
+use crate::actors::outbox::{Outbox, Ticket};
 use crate::actors::relay::Relay;
 use crate::domain::log::Actor as LogActor;
 use crate::domain::roles::Role;
@@ -43,6 +43,30 @@ pub struct Subscribed {
     pub seq: i64,
     pub mark: String,
     pub role: Role,
+}
+
+/// A session's end of a subscription: dropped, the hub forgets it, also when the actor has not
+/// answered yet.
+pub struct Subscription {
+    handle: WorkspaceHandle,
+    session: Uuid,
+    ticket: Ticket,
+}
+
+impl Subscription {
+    pub fn handle(&self) -> &WorkspaceHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        #[expect(clippy::disallowed_methods, reason = "one a subscription")]
+        self.handle.addr.do_send(Unsubscribe {
+            session: self.session,
+            ticket: self.ticket,
+        });
+    }
 }
 
 /// Lets commands in, a bounded number at a time, until the actor is let go.
@@ -166,22 +190,30 @@ impl WorkspaceHandle {
         })
     }
 
-    /// Follows the workspace: from the answer's position on, every commit goes to `outbox`. `None`
-    /// when the person is no member.
+    /// Follows the workspace: from the answer's position on, every commit goes to `outbox` under
+    /// its ticket, until the subscription is dropped. `None` when the person is no member.
     pub async fn subscribe(
         &self,
         session: Uuid,
         user: UserId,
         outbox: Outbox,
-    ) -> Result<Option<Subscribed>, AppError> {
-        self.addr
+    ) -> Result<Option<(Subscription, Subscribed)>, AppError> {
+        // Before it is asked for: whoever stops waiting for the answer leaves nothing behind.
+        let subscription = Subscription {
+            handle: self.clone(),
+            session,
+            ticket: outbox.ticket(),
+        };
+        let subscribed = self
+            .addr
             .send(Subscribe {
                 session,
                 user,
                 outbox,
             })
             .await
-            .map_err(|_| AppError::unavailable("The workspace is moving; try again"))
+            .map_err(|_| AppError::unavailable("The workspace is moving; try again"))?;
+        Ok(subscribed.map(|subscribed| (subscription, subscribed)))
     }
 
     /// Lets nothing more in, and waits until what is under way is answered.
@@ -210,11 +242,5 @@ impl WorkspaceHandle {
             reason = "one a committed batch or end of a job"
         )]
         self.addr.do_send(Announce(news));
-    }
-
-    /// Ends it.
-    pub fn unsubscribe(&self, session: Uuid) {
-        #[expect(clippy::disallowed_methods, reason = "one a subscription")]
-        self.addr.do_send(Unsubscribe { session });
     }
 }

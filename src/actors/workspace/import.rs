@@ -8,9 +8,12 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::json;
 
 use super::broadcast::{EncodedEvent, EventBatch};
+use super::catch_up::catch_up;
 use super::command::{Answer, Command, Job, Outcome, Reply, Request};
 use super::core::Core;
-use super::group::{self, Attempt, Done, Failure, NewEvent, authorize};
+use super::durable::{Attempt, Failure, commit_in, in_doubt};
+use super::entry::{NewEvent, event, head_move, payload};
+use super::group::{Done, authorize};
 use crate::actors::import::batch::{Encoded, ImportBatch};
 use crate::domain::cell::{Cell, ColumnId, Values};
 use crate::domain::columns::ColumnType;
@@ -21,7 +24,7 @@ use crate::domain::roles::Action;
 use crate::domain::schema::List;
 use crate::error::AppError;
 use crate::ids::{ItemId, UserId};
-use crate::store::commit::{GroupWrite, ItemRow, PayloadRow, Written, write_group};
+use crate::store::commit::{GroupWrite, ItemRow, PayloadRow};
 use crate::store::{self, Db, Purpose, Tx};
 
 /// Runs one batch alone.
@@ -36,17 +39,15 @@ pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
             })
         }
         Err(Attempt::Refused(error)) => Err(error),
-        Err(Attempt::Failed(Failure::LostRace)) => {
+        Err(Attempt::Failed(Failure::LostRace | Failure::Unwritten | Failure::Stale)) => {
             // The batch was typed for the state before: the job reads its checkpoint and goes on.
-            let caught_up = group::catch_up(db, core, &mut done).await;
+            let caught_up = catch_up(db, core, &mut done).await;
             caught_up.and(Err(AppError::unavailable(
                 "The workspace is written elsewhere; try again",
             )))
         }
         Err(Attempt::Failed(Failure::Store(error))) => Err(error.into()),
-        Err(Attempt::Failed(Failure::KnownOp | Failure::Doubt)) => Err(AppError::unavailable(
-            "Nobody knows whether the batch took effect; look again",
-        )),
+        Err(Attempt::Failed(Failure::KnownOp | Failure::Doubt)) => Err(in_doubt()),
     };
     done.answers.push((job, result));
     done
@@ -89,8 +90,8 @@ async fn commit(
     })
     .to_string();
     let mut hash = core.hash;
-    let said = group::payload(Some(list.id), None, None, text.clone().into_bytes(), false);
-    let (header, event) = group::event(
+    let said = payload(Some(list.id), None, None, text.clone().into_bytes(), false);
+    let entry = event(
         core,
         &mut hash,
         NewEvent {
@@ -102,24 +103,19 @@ async fn commit(
             payloads: vec![said, made.packed],
         },
     );
-    let write = GroupWrite {
-        head: group::head_move(core, hash, false),
-        items: made.rows,
-        events: vec![event],
-        ops: Vec::new(),
-    };
-    match write_group(&mut tx, &write, now).await? {
-        Written::Done => {}
-        Written::LostRace | Written::Stale => return Err(Attempt::Failed(Failure::LostRace)),
-    }
-    advance(&mut tx, core, batch).await?;
+    let mut numbers = BTreeMap::new();
     if made.next_number != next {
-        let numbers = BTreeMap::from([(list.id, made.next_number)]);
-        store::schema::save_numbers(&mut tx, core.id, &numbers).await?;
+        numbers.insert(list.id, made.next_number);
     }
-    group::settle(db, core, tx, &write)
-        .await
-        .map_err(Attempt::Failed)?;
+    let write = GroupWrite {
+        head: head_move(core, hash, false),
+        items: made.rows,
+        events: vec![entry.clone()],
+        ops: Vec::new(),
+        numbers,
+    };
+    advance(&mut tx, core, batch).await?;
+    commit_in(db, core, tx, &write, now).await?;
 
     let stored = u64::try_from(write.items.len()).unwrap_or(0);
     metrics::counter!(crate::telemetry::IMPORT_ROWS).increment(stored);
@@ -127,7 +123,7 @@ async fn commit(
     core.seq = write.head.seq;
     core.hash = write.head.hash;
     core.next_numbers.insert(list.id, made.next_number);
-    let event = EncodedEvent::new(&header, &[Some(&text)]);
+    let event = EncodedEvent::new(&entry.header, &[Some(&text)]);
     Ok((
         core.seq,
         Some(EventBatch::new(
@@ -204,7 +200,7 @@ async fn make_rows(
         batch.rows.first().map(|row| row.0),
         batch.rows.last().map(|row| row.0),
     );
-    let packed = group::payload(Some(list.id), first, last, encoded.packed, true);
+    let packed = payload(Some(list.id), first, last, encoded.packed, true);
     Ok(Made {
         rows,
         packed,

@@ -6,12 +6,16 @@
 
 mod admin;
 mod broadcast;
+mod catch_up;
 mod command;
 mod core;
 mod create;
+mod durable;
+mod entry;
 mod group;
 mod handle;
 mod import;
+mod known;
 mod news;
 
 use std::collections::{HashMap, VecDeque};
@@ -29,14 +33,14 @@ pub use broadcast::{EncodedEvent, EventBatch, Lists, events_frame};
 pub use command::{Answer, Command, Outcome, Remember, Reply, Request, Shape};
 pub use core::Snapshot;
 pub use create::{NewWorkspace, create};
-pub use handle::{Subscribed, WorkspaceHandle};
+pub use handle::{Subscribed, Subscription, WorkspaceHandle};
 pub use news::JobNews;
 
 use self::command::Job;
 use self::core::Core;
 use self::group::Done;
 use self::handle::Gate;
-use super::outbox::{Outbox, Outgoing};
+use super::outbox::{Outbox, Outgoing, Ticket};
 use super::relay::Relay;
 use crate::domain::membership::Members;
 use crate::domain::roles::Role;
@@ -114,6 +118,7 @@ struct Close;
 #[rtype(result = "()")]
 struct Unsubscribe {
     session: Uuid,
+    ticket: Ticket,
 }
 
 impl Workspace {
@@ -232,6 +237,9 @@ impl Workspace {
         // First, for a batch read from the log may hold what came after a removal: nothing of it
         // may reach the removed member, and a new audience reads again from before the batch.
         self.drop_removed();
+        if let Some(head) = &done.diverged {
+            self.reset(head);
+        }
         for batch in done.batches {
             self.fan_out(Arc::new(batch));
         }
@@ -258,6 +266,18 @@ impl Workspace {
         for subscriber in self.subscribers.values_mut() {
             subscriber.outbox.push(Outgoing::Events(Arc::clone(&batch)));
             subscriber.heard_at = now;
+        }
+    }
+
+    /// The log is not the one that the sockets followed: each begins anew from its head.
+    fn reset(&self, head: &group::Diverged) {
+        let mark: Arc<str> = head.mark.as_str().into();
+        for subscriber in self.subscribers.values() {
+            subscriber.outbox.push(Outgoing::Reset {
+                workspace: self.id,
+                seq: head.seq,
+                mark: Arc::clone(&mark),
+            });
         }
     }
 
@@ -323,7 +343,7 @@ async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
             Some(job) => import::run(db, core, job).await,
             None => Done::default(),
         },
-        None => group::look(db, core).await,
+        None => catch_up::look(db, core).await,
         Some(Command::Items(_)) => group::run(db, core, group).await,
     }
 }
@@ -394,7 +414,10 @@ impl Handler<Announce> for Workspace {
         let frame = news.frame(self.id, self.snapshot.borrow().seq);
         for subscriber in self.subscribers.values() {
             if news.is_for(subscriber.user, subscriber.role) {
-                subscriber.outbox.push(Outgoing::Frame(frame.clone()));
+                subscriber.outbox.push(Outgoing::Frame {
+                    workspace: self.id,
+                    frame: frame.clone(),
+                });
             }
         }
     }
@@ -421,7 +444,11 @@ impl Handler<Look> for Workspace {
 impl Handler<Unsubscribe> for Workspace {
     type Result = ();
 
-    fn handle(&mut self, Unsubscribe { session }: Unsubscribe, _: &mut Self::Context) {
-        self.subscribers.remove(&session);
+    fn handle(&mut self, end: Unsubscribe, _: &mut Self::Context) {
+        // The session may have joined again meanwhile: that subscription is not the one that ends.
+        let ends = |known: &Subscriber| known.outbox.ticket() <= end.ticket;
+        if self.subscribers.get(&end.session).is_some_and(ends) {
+            self.subscribers.remove(&end.session);
+        }
     }
 }

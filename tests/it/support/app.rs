@@ -1,6 +1,7 @@
 //! The server inside the test's process, on a database and a port of its own, and people who use it.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -101,6 +102,11 @@ impl TestApp {
             handle,
             thread: Some(thread),
         }
+    }
+
+    /// Where uploads wait for their jobs.
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.folder.path().join("uploads")
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

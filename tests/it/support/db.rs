@@ -9,6 +9,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::app::TestApp;
+
 const OWNER: &str = "estatebase_owner";
 const WEB: &str = "estatebase_web";
 /// The same in every test process: they may share a server, and the roles are the server's.
@@ -89,6 +91,13 @@ pub(crate) async fn execute(connection: &mut PgConnection, statement: String) {
         .execute(connection)
         .await
         .unwrap();
+}
+
+/// A connection to a test's database as the server's superuser.
+pub(crate) async fn superuser(app: &TestApp) -> PgConnection {
+    let mut url = server_url();
+    url.set_path(&app.db.name);
+    PgConnection::connect(url.as_str()).await.unwrap()
 }
 
 async fn make_template() -> String {

@@ -17,6 +17,8 @@ use url::Url;
 
 /// `COMMIT` as a simple query (PostgreSQL protocol, message Q).
 const COMMIT: &[u8] = b"Q\x00\x00\x00\x0bCOMMIT\x00";
+/// What a group commit answers (message D: one column, four bytes), written and committed at once.
+const DONE: &[u8] = b"\x00\x01\x00\x00\x00\x04done";
 
 /// What becomes of bytes and connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,11 +57,14 @@ struct State {
     target: Mutex<String>,
     /// Round trips that left a transaction open: all of a transaction's but its COMMIT.
     in_transaction: AtomicUsize,
-    /// The next COMMIT reaches the database, its answer nobody.
+    /// Groups committed, each in one round trip.
+    groups: AtomicUsize,
+    /// The next COMMIT or group reaches the database, its answer nobody.
     swallow: AtomicBool,
-    /// The next COMMIT does not even reach the database.
-    drop_commit: AtomicBool,
-    /// The same, and the database is not told that the other side is gone.
+    /// The next question does not even reach the database.
+    drop_question: AtomicBool,
+    /// The next COMMIT of what was written neither, and the database is not told that the other
+    /// side is gone.
     strand_commit: AtomicBool,
     stranded: Mutex<Vec<TcpStream>>,
 }
@@ -103,17 +108,23 @@ impl Proxy {
         self.state.in_transaction.load(Ordering::SeqCst)
     }
 
+    /// Groups committed so far.
+    pub(crate) fn groups(&self) -> usize {
+        self.state.groups.load(Ordering::SeqCst)
+    }
+
     /// The next commit takes effect and its answer is lost.
     pub(crate) fn lose_the_next_answer(&self) {
         self.state.swallow.store(true, Ordering::SeqCst);
     }
 
-    /// The next commit is cut off before it arrives.
-    pub(crate) fn lose_the_next_commit(&self) {
-        self.state.drop_commit.store(true, Ordering::SeqCst);
+    /// The next thing that the database is asked is cut off before it arrives.
+    pub(crate) fn lose_the_next_question(&self) {
+        self.state.drop_question.store(true, Ordering::SeqCst);
     }
 
-    /// The same, and the database's end stays open, with the transaction that nobody ends.
+    /// The next COMMIT of a transaction that writes is cut off before it arrives, and the database's
+    /// end stays open, with the transaction that nobody ends.
     pub(crate) fn strand_the_next_commit(&self) {
         self.state.strand_commit.store(true, Ordering::SeqCst);
     }
@@ -121,7 +132,7 @@ impl Proxy {
     /// Whether that has happened.
     pub(crate) fn has_lost_it(&self) -> bool {
         let state = &self.state;
-        [&state.swallow, &state.drop_commit, &state.strand_commit]
+        [&state.swallow, &state.drop_question, &state.strand_commit]
             .iter()
             .all(|armed| !armed.load(Ordering::SeqCst))
     }
@@ -285,18 +296,22 @@ impl Faulty<'_> {
 
 async fn outward(mut from: ReadHalf<'_>, mut to: Faulty<'_>, postgres: Option<&State>) -> End {
     let mut bytes = vec![0; 64 * 1024];
+    let mut writes = false;
     loop {
         let Ok(count @ 1..) = from.read(&mut bytes).await else {
             return End::Cut;
         };
         let sent = &bytes[..count];
         let armed = |flag: &AtomicBool| flag.swap(false, Ordering::SeqCst);
-        let commits = postgres.filter(|_| sent.ends_with(COMMIT));
-        if commits.is_some_and(|state| armed(&state.strand_commit)) {
-            return End::Stranded;
-        }
-        if commits.is_some_and(|state| armed(&state.drop_commit)) {
+        if postgres.is_some_and(|state| armed(&state.drop_question)) {
             return End::Cut;
+        }
+        if says(sent, b"BEGIN") {
+            writes = !says(sent, b"READ ONLY");
+        }
+        let commits = postgres.filter(|_| sent.ends_with(COMMIT));
+        if commits.is_some_and(|state| writes && armed(&state.strand_commit)) {
+            return End::Stranded;
         }
         let swallow = commits.is_some_and(|state| armed(&state.swallow));
         if to.send(sent).await.is_err() {
@@ -310,16 +325,45 @@ async fn outward(mut from: ReadHalf<'_>, mut to: Faulty<'_>, postgres: Option<&S
     }
 }
 
+fn says(bytes: &[u8], words: &[u8]) -> bool {
+    bytes.windows(words.len()).any(|window| window == words)
+}
+
 async fn inward(mut from: ReadHalf<'_>, mut to: Faulty<'_>, postgres: Option<&State>) {
+    let mut swallowed = false;
     loop {
         let read = match postgres {
-            Some(state) => message(&mut from, state).await,
+            Some(_) => message(&mut from).await,
             None => piece(&mut from).await,
         };
         let Ok(bytes) = read else { return };
-        if to.send(&bytes).await.is_err() {
+        if let Some(state) = postgres {
+            swallowed |= state.sees(&bytes);
+        }
+        if swallowed {
+            // ReadyForQuery follows the commit; returning cuts both sides.
+            if bytes[0] == b'Z' {
+                return;
+            }
+        } else if to.send(&bytes).await.is_err() {
             return;
         }
+    }
+}
+
+impl State {
+    /// Counts what the database said; whether it shall reach nobody.
+    fn sees(&self, message: &[u8]) -> bool {
+        let (kind, body) = (message[0], &message[5..]);
+        // ReadyForQuery, inside a transaction.
+        if kind == b'Z' && body == b"T" {
+            self.in_transaction.fetch_add(1, Ordering::SeqCst);
+        }
+        if kind == b'D' && body == DONE {
+            self.groups.fetch_add(1, Ordering::SeqCst);
+            return self.swallow.swap(false, Ordering::SeqCst);
+        }
+        false
     }
 }
 
@@ -334,15 +378,11 @@ async fn piece(from: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
 }
 
 /// A message: its type, its length (with the length's own four bytes), its body.
-async fn message(from: &mut ReadHalf<'_>, state: &State) -> io::Result<Vec<u8>> {
+async fn message(from: &mut ReadHalf<'_>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 5];
     from.read_exact(&mut bytes).await?;
     let length = u32::from_be_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]) as usize;
     bytes.resize(length + 1, 0);
     from.read_exact(&mut bytes[5..]).await?;
-    // ReadyForQuery, inside a transaction.
-    if bytes[0] == b'Z' && bytes[5..] == *b"T" {
-        state.in_transaction.fetch_add(1, Ordering::SeqCst);
-    }
     Ok(bytes)
 }

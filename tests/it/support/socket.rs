@@ -1,4 +1,5 @@
-//! A websocket client that trusts nobody: it checks on every frame that its position has no hole.
+//! A websocket client that trusts nobody: it holds every frame to the AsyncAPI document, and checks
+//! that its position has no hole.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +10,10 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
+use estatebase::wire::messages::Sender;
+
 use super::app::{Person, TestApp};
+use super::contract;
 
 /// How long a frame may take.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -29,7 +33,12 @@ pub(crate) struct Closed(pub(crate) Option<u16>);
 impl Socket {
     /// Connects without a word.
     pub(crate) async fn silent(app: &TestApp) -> Socket {
-        let url = format!("ws://{}/api/v1/ws", app.address);
+        Socket::at(&app.url("")).await
+    }
+
+    /// The same at the server of that URL.
+    pub(crate) async fn at(server: &str) -> Socket {
+        let url = format!("{}/api/v1/ws", server.replacen("http", "ws", 1));
         let mut request = url.into_client_request().unwrap();
         request
             .headers_mut()
@@ -89,6 +98,7 @@ impl Socket {
             match next.expect("a frame in time") {
                 Some(Ok(Message::Text(text))) => {
                     let frame: Value = serde_json::from_str(&text).unwrap();
+                    contract::check(Sender::Server, &frame).unwrap();
                     self.take_in(&frame);
                     return Ok(frame);
                 }
@@ -139,6 +149,10 @@ impl Socket {
                 let through = frame["through"].as_i64().unwrap();
                 assert!(through >= last);
                 self.positions.insert(workspace(), through);
+            }
+            "reset" => {
+                let position = frame["seq"].as_i64().unwrap();
+                self.positions.insert(workspace(), position);
             }
             "beat" => {
                 let through = frame["through"].as_i64().unwrap();

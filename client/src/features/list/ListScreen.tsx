@@ -1,4 +1,6 @@
 /** One list: its tools, its table, its footer. */
+
+import type { WorkspaceConnection } from "@estatebase/realtime";
 import { Button, Text } from "@mantine/core";
 import { notifications } from "@mantine/notifications";
 import { useQuery } from "@tanstack/react-query";
@@ -8,7 +10,6 @@ import * as resources from "../../api/resources";
 import type { Column, List, Role, Value, Values } from "../../api/types";
 import type { Person } from "../../grid/editors";
 import { type ActiveCell, Grid } from "../../grid/Grid";
-import type { WorkspaceConnection } from "../../sync/socket";
 import { useRevision } from "../workspace/useConnection";
 import { AddItem } from "./AddItem";
 import classes from "./list.module.css";

@@ -1,5 +1,5 @@
 /** A quiet sign of whether colleagues' changes arrive as they happen, and whether own ones are saved. */
-import type { WorkspaceConnection } from "../../sync/socket";
+import type { WorkspaceConnection } from "@estatebase/realtime";
 import { useRevision } from "./useConnection";
 import classes from "./workspace.module.css";
 

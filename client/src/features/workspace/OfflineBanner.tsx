@@ -1,6 +1,7 @@
 /** Says that the connection is gone and what becomes of changes; short interruptions pass unmentioned. */
+
+import type { WorkspaceConnection } from "@estatebase/realtime";
 import { useEffect, useState } from "react";
-import type { WorkspaceConnection } from "../../sync/socket";
 import { useRevision } from "./useConnection";
 import classes from "./workspace.module.css";
 

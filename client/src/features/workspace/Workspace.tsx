@@ -1,12 +1,12 @@
 /** One workspace: its bar, its lists as tabs, and the list on the screen, over one live connection. */
+
+import type { StopReason, WorkspaceConnection } from "@estatebase/realtime";
 import { Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Link, Redirect, useRoute } from "wouter";
 import { Problem } from "../../api/problem";
 import * as resources from "../../api/resources";
 import type { List, Membership } from "../../api/types";
-import type { StopReason } from "../../sync/reconnect";
-import type { WorkspaceConnection } from "../../sync/socket";
 import { ListScreen } from "../list/ListScreen";
 import { Account } from "../shell/Account";
 import { Brand } from "../shell/Brand";

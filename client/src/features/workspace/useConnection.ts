@@ -1,11 +1,14 @@
 /** The live connection of the workspace on the screen, as React sees it. */
+
+import { type StopReason, WorkspaceConnection } from "@estatebase/realtime";
 import { notifications } from "@mantine/notifications";
 import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useState, useSyncExternalStore } from "react";
+import { socketUrl } from "../../api/origin";
 import { sentenceOf } from "../../api/problem";
+import * as resources from "../../api/resources";
+import { accessToken, onSession, refreshToken } from "../../api/session";
 import type { List, Role } from "../../api/types";
-import type { StopReason } from "../../sync/reconnect";
-import { WorkspaceConnection } from "../../sync/socket";
 
 interface Live {
   connection: WorkspaceConnection | null;
@@ -20,7 +23,13 @@ export function useConnection(workspace: string, role: Role | null): Live {
   const [stopped, setStopped] = useState<Live["stopped"]>(null);
 
   useEffect(() => {
-    const made = new WorkspaceConnection(workspace, role, {
+    const made = new WorkspaceConnection({
+      url: socketUrl,
+      workspace,
+      role,
+      token: (fresh) => (fresh ? refreshToken() : accessToken()),
+      onToken: (listener) => onSession((session) => session && listener(session.access_token)),
+      rest: resources.live,
       rejected: (operation, problem) => {
         const lists = queries.getQueryData<List[]>(["lists", workspace]);
         const columns = lists?.find((list) => list.id === operation.list)?.columns;

@@ -1,0 +1,325 @@
+//! The contract's grammar of filters, read from JSON against a list's columns.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Comparison, Condition, Filter, MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, Test};
+use crate::domain::cell::Cell;
+use crate::domain::columns::{Column, ColumnSet, ColumnType, parse_needle};
+use crate::domain::fold;
+use crate::error::FieldError;
+use crate::ids::UserId;
+
+/// Reads a filter; its length is already judged.
+pub(super) fn read(json: &str, columns: &ColumnSet, me: UserId) -> Result<Filter, Vec<FieldError>> {
+    let mut reader = Reader {
+        columns,
+        me,
+        conditions: 0,
+        values: 0,
+    };
+    reader
+        .filter(json, "/filter", 1)
+        .map_err(|wrong| vec![wrong])
+}
+
+/// An object of the grammar: a group or a condition.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Node<'a> {
+    #[serde(borrow)]
+    and: Option<&'a RawValue>,
+    #[serde(borrow)]
+    or: Option<&'a RawValue>,
+    #[serde(borrow)]
+    not: Option<&'a RawValue>,
+    #[serde(borrow)]
+    column: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    op: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+}
+
+/// The operators of the grammar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Equal,
+    Order(Comparison),
+    In,
+    Contains,
+    StartsWith,
+    Empty,
+    HasAny,
+    HasAll,
+}
+
+/// Operators of the contract that are still to come.
+pub(super) const NOT_BUILT: [&str; 4] = ["within", "linked_to", "within_box", "within_km"];
+
+impl Op {
+    /// The operator of that name, and whether it is negated.
+    pub(super) fn of(name: &str) -> Option<(Op, bool)> {
+        Some(match name {
+            "eq" => (Op::Equal, false),
+            "ne" => (Op::Equal, true),
+            "lt" => (Op::Order(Comparison::Less), false),
+            "lte" => (Op::Order(Comparison::AtMost), false),
+            "gt" => (Op::Order(Comparison::Greater), false),
+            "gte" => (Op::Order(Comparison::AtLeast), false),
+            "in" => (Op::In, false),
+            "not_in" => (Op::In, true),
+            "contains" => (Op::Contains, false),
+            "not_contains" => (Op::Contains, true),
+            "starts_with" => (Op::StartsWith, false),
+            "is_empty" => (Op::Empty, false),
+            "not_empty" => (Op::Empty, true),
+            "has_any" => (Op::HasAny, false),
+            "has_all" => (Op::HasAll, false),
+            _ => return None,
+        })
+    }
+
+    /// Whether cells of that type can be asked this.
+    pub(super) fn suits(self, ty: ColumnType) -> bool {
+        let place = matches!(ty, ColumnType::Address | ColumnType::Location);
+        match self {
+            Op::Equal | Op::Empty => true,
+            Op::In => !place,
+            Op::Order(_) => !place && !is_set(ty) && ty != ColumnType::Checkbox,
+            Op::Contains | Op::StartsWith => ty.is_text() || ty == ColumnType::Address,
+            Op::HasAny | Op::HasAll => is_set(ty),
+        }
+    }
+}
+
+/// Whether cells hold several of something.
+pub(super) fn is_set(ty: ColumnType) -> bool {
+    matches!(
+        ty,
+        ColumnType::MultiSelect | ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy
+    )
+}
+
+/// Reads the grammar and counts what it has read. Never goes deeper than [`MAX_DEPTH`].
+struct Reader<'a> {
+    columns: &'a ColumnSet,
+    me: UserId,
+    conditions: usize,
+    values: usize,
+}
+
+impl Reader<'_> {
+    fn filter(&mut self, json: &str, path: &str, depth: usize) -> Result<Filter, FieldError> {
+        let malformed = |message: String| error(path.to_owned(), "malformed", message);
+        let node: Node<'_> = serde_json::from_str(json).map_err(|e| malformed(e.to_string()))?;
+        if depth > MAX_DEPTH && node.column.is_none() {
+            let message = format!("and, or and not nest deeper than {MAX_DEPTH}");
+            return Err(error(path.to_owned(), "too_deep", message));
+        }
+        match node {
+            Node {
+                and: Some(members),
+                or: None,
+                not: None,
+                column: None,
+                op: None,
+                value: None,
+            } => Ok(Filter::All(self.members(
+                members,
+                &format!("{path}/and"),
+                depth,
+            )?)),
+            Node {
+                and: None,
+                or: Some(members),
+                not: None,
+                column: None,
+                op: None,
+                value: None,
+            } => Ok(Filter::Any(self.members(
+                members,
+                &format!("{path}/or"),
+                depth,
+            )?)),
+            Node {
+                and: None,
+                or: None,
+                not: Some(inner),
+                column: None,
+                op: None,
+                value: None,
+            } => {
+                let inner = self.filter(inner.get(), &format!("{path}/not"), depth + 1)?;
+                Ok(Filter::Not(Box::new(inner)))
+            }
+            Node {
+                and: None,
+                or: None,
+                not: None,
+                column: Some(key),
+                op: Some(op),
+                value,
+            } => self
+                .condition(&key, &op, value.map(RawValue::get), path)
+                .map(Filter::Is),
+            _ => Err(malformed(
+                "either and, or, not, or a condition of column, op and value".to_owned(),
+            )),
+        }
+    }
+
+    fn members(
+        &mut self,
+        json: &RawValue,
+        path: &str,
+        depth: usize,
+    ) -> Result<Vec<Filter>, FieldError> {
+        let members = array(json.get(), path)?;
+        if members.is_empty() {
+            self.count_condition(path)?;
+        }
+        members
+            .iter()
+            .enumerate()
+            .map(|(at, member)| self.filter(member.get(), &format!("{path}/{at}"), depth + 1))
+            .collect()
+    }
+
+    fn condition(
+        &mut self,
+        key: &str,
+        name: &str,
+        value: Option<&str>,
+        path: &str,
+    ) -> Result<Condition, FieldError> {
+        self.count_condition(path)?;
+        let column = self.columns.by_key(key).ok_or_else(|| {
+            error(
+                format!("{path}/column"),
+                "unknown_column",
+                format!("no column {key:?}"),
+            )
+        })?;
+        let at_op = |code, message| error(format!("{path}/op"), code, message);
+        let Some((op, negated)) = Op::of(name) else {
+            return Err(if NOT_BUILT.contains(&name) {
+                at_op("not_built", format!("{name} is not built yet"))
+            } else {
+                at_op("unknown_op", format!("there is no op {name:?}"))
+            });
+        };
+        if !op.suits(column.ty) {
+            let ty = column.ty.as_str();
+            return Err(at_op(
+                "bad_op",
+                format!("a column of type {ty} can't be asked {name}"),
+            ));
+        }
+        let test = self.test(op, column, value, &format!("{path}/value"))?;
+        Ok(Condition {
+            column: column.id,
+            negated,
+            test,
+        })
+    }
+
+    fn test(
+        &mut self,
+        op: Op,
+        column: &Column,
+        value: Option<&str>,
+        path: &str,
+    ) -> Result<Test, FieldError> {
+        if op == Op::Empty {
+            return match value {
+                None => Ok(Test::Empty),
+                Some(_) => Err(error(
+                    path.to_owned(),
+                    "malformed",
+                    "takes no value".to_owned(),
+                )),
+            };
+        }
+        let value = value.unwrap_or("null");
+        Ok(match op {
+            Op::Empty => Test::Empty,
+            Op::Equal if is_set(column.ty) => Test::Same(self.operand(column, value, path)?),
+            Op::Equal => Test::OneOf(vec![self.operand(column, value, path)?]),
+            Op::Order(how) => Test::Compare(how, self.operand(column, value, path)?),
+            Op::Contains => Test::Contains(self.needle(value, path)?),
+            Op::StartsWith => Test::StartsWith(self.needle(value, path)?),
+            Op::In if !is_set(column.ty) => Test::OneOf(self.operands(column, value, path)?),
+            Op::In | Op::HasAny => Test::HasAny(self.set(column, value, path)?),
+            Op::HasAll => Test::HasAll(self.set(column, value, path)?),
+        })
+    }
+
+    fn operand(&mut self, column: &Column, json: &str, path: &str) -> Result<Cell, FieldError> {
+        self.count_values(1, path)?;
+        column
+            .parse_operand(json, self.me)
+            .map_err(|wrong| error(path.to_owned(), wrong.code, wrong.message))
+    }
+
+    fn operands(
+        &mut self,
+        column: &Column,
+        json: &str,
+        path: &str,
+    ) -> Result<Vec<Cell>, FieldError> {
+        array(json, path)?
+            .iter()
+            .enumerate()
+            .map(|(at, member)| self.operand(column, member.get(), &format!("{path}/{at}")))
+            .collect()
+    }
+
+    fn set(&mut self, column: &Column, json: &str, path: &str) -> Result<Cell, FieldError> {
+        self.count_values(array(json, path)?.len(), path)?;
+        self.operand(column, json, path)
+    }
+
+    fn needle(&mut self, json: &str, path: &str) -> Result<String, FieldError> {
+        parse_needle(json)
+            .map(|text| fold::folded(&text).into_owned())
+            .map_err(|wrong| error(path.to_owned(), wrong.code, wrong.message))
+    }
+
+    fn count_condition(&mut self, path: &str) -> Result<(), FieldError> {
+        self.conditions += 1;
+        let message = || format!("more than {MAX_CONDITIONS} conditions");
+        within(self.conditions, MAX_CONDITIONS)
+            .ok_or_else(|| error(path.to_owned(), "too_many", message()))
+    }
+
+    fn count_values(&mut self, more: usize, path: &str) -> Result<(), FieldError> {
+        self.values = self.values.saturating_add(more);
+        let message = || format!("more than {MAX_VALUES} values in one filter");
+        within(self.values, MAX_VALUES).ok_or_else(|| error(path.to_owned(), "too_many", message()))
+    }
+}
+
+fn within(count: usize, most: usize) -> Option<()> {
+    (count <= most).then_some(())
+}
+
+fn array<'j>(json: &'j str, path: &str) -> Result<Vec<&'j RawValue>, FieldError> {
+    serde_json::from_str(json).map_err(|_| {
+        error(
+            path.to_owned(),
+            "not_an_array",
+            "expected an array".to_owned(),
+        )
+    })
+}
+
+pub(super) fn error(path: String, code: &'static str, message: String) -> FieldError {
+    FieldError {
+        path,
+        code: Cow::Borrowed(code),
+        message,
+    }
+}

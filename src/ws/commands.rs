@@ -1,0 +1,185 @@
+//! What people write over a socket: a command goes to its workspace's lane, and comes back as an
+//! `ack` or a `reject`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::session::{Context, Session, problem};
+use crate::actors::workspace::{Command, Remember, Reply, Request, Shape};
+use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues};
+use crate::domain::log::{Actor, Hash};
+use crate::error::{AppError, ErrorCode};
+use crate::ids::{ItemId, WorkspaceId};
+use crate::wire::canonical::write_canonical;
+use crate::wire::frames::{self, Create, Delete, Edit, MAX_FRAME_ITEMS, ServerFrame};
+
+/// Commands of one socket that may be under way.
+const MAX_IN_FLIGHT: usize = 512;
+
+impl Session {
+    pub(super) fn edit(&mut self, edit: Edit, ctx: &mut Context) {
+        let items = edit.items.into_iter().map(|item| ItemPatch {
+            id: item.id,
+            values: item.values,
+            if_version: item.if_version,
+            if_values: item.if_values,
+        });
+        let command = ItemCommand::Update {
+            list: edit.list,
+            items: items.collect(),
+            typecast: false,
+        };
+        self.command(edit.op, edit.workspace, command, ctx);
+    }
+
+    pub(super) fn create(&mut self, create: Create, ctx: &mut Context) {
+        let items = create.items.into_iter().map(|item| NewItem {
+            fresh: item.id.is_none(),
+            id: item.id.unwrap_or_else(|| ItemId(Uuid::now_v7())),
+            values: item.values,
+        });
+        let command = ItemCommand::Create {
+            list: create.list,
+            items: items.collect(),
+            typecast: false,
+        };
+        self.command(create.op, create.workspace, command, ctx);
+    }
+
+    pub(super) fn delete(&mut self, delete: Delete, ctx: &mut Context) {
+        let command = ItemCommand::Delete {
+            list: delete.list,
+            ids: delete.ids,
+            if_version: None,
+        };
+        self.command(delete.op, delete.workspace, command, ctx);
+    }
+
+    fn command(
+        &mut self,
+        op: Uuid,
+        workspace: WorkspaceId,
+        command: ItemCommand,
+        ctx: &mut Context,
+    ) {
+        let Some(user) = self.user() else {
+            return;
+        };
+        if command.len() > MAX_FRAME_ITEMS {
+            let error = AppError::too_large("Larger writes go over REST");
+            return self.reject(op, &error, ctx);
+        }
+        if self.in_flight >= MAX_IN_FLIGHT {
+            let reason = "Wait for answers before you send more";
+            let error = AppError::new(ErrorCode::RateLimited, reason);
+            return self.reject(op, &error, ctx);
+        }
+        let request = Request {
+            user,
+            actor: Actor::User(user),
+            op: Some(op),
+            remember: Some(Remember {
+                key: op.to_string(),
+                fingerprint: fingerprint(workspace, &command),
+            }),
+            shape: Shape::Ack,
+            command: Command::Items(command),
+        };
+        self.in_flight += 1;
+        let known = self.subscriptions.handle(workspace);
+        let gateway = Arc::clone(&self.gateway);
+        let work = async move {
+            let handle = match known {
+                Some(handle) => handle,
+                None => gateway.registry.open(workspace).await?,
+            };
+            handle.submit(request).await
+        };
+        Session::spawn(ctx, work, move |session, result, ctx| {
+            session.in_flight -= 1;
+            match result {
+                Ok(reply) => session.acknowledge(op, reply, ctx),
+                Err(error) => session.reject(op, &error, ctx),
+            }
+        });
+    }
+
+    fn acknowledge(&mut self, op: Uuid, reply: Reply, ctx: &mut Context) {
+        match reply.into_answer(&Shape::Ack).body {
+            Some(body) => self.answer(frames::ack(op, &body), ctx),
+            None => {
+                let error = AppError::internal(anyhow::anyhow!("an answer without a body"));
+                self.reject(op, &error, ctx);
+            }
+        }
+    }
+
+    fn reject(&mut self, op: Uuid, error: &AppError, ctx: &mut Context) {
+        if let Some(source) = &error.source {
+            tracing::error!(session = %self.id, source = format!("{source:#}"), "edit failed");
+        }
+        let problem = problem(error, self.id);
+        let current = error
+            .current
+            .clone()
+            .and_then(|json| RawValue::from_string(json).ok());
+        let frame = ServerFrame::Reject {
+            op,
+            problem: &problem,
+            current: current.as_deref(),
+        };
+        self.answer(frame.to_text(), ctx);
+    }
+}
+
+/// What the command says, whatever its frame looked like: the same `op` with the same command is a
+/// retry, with another one it is refused.
+fn fingerprint(workspace: WorkspaceId, command: &ItemCommand) -> Hash {
+    let mut said = format!("{workspace} {} ", command.list());
+    match command {
+        ItemCommand::Create { items, .. } => {
+            said.push_str("create");
+            for item in items {
+                // An id that was made here is another one at each retry.
+                let id = (!item.fresh).then_some(item.id.uuid());
+                let _ = write!(said, "\n{id:?} ");
+                write_values(&item.values, &mut said);
+            }
+        }
+        ItemCommand::Update { items, .. } => {
+            said.push_str("update");
+            for item in items {
+                let _ = write!(said, "\n{} {:?} ", item.id, item.if_version);
+                write_values(&item.values, &mut said);
+                if let Some(guard) = &item.if_values {
+                    said.push_str(" if ");
+                    write_values(guard, &mut said);
+                }
+            }
+        }
+        ItemCommand::Delete { ids, .. } => write_ids("delete", ids, &mut said),
+        ItemCommand::Restore { ids, .. } => write_ids("restore", ids, &mut said),
+    }
+    Sha256::digest(said.as_bytes()).into()
+}
+
+fn write_ids(verb: &str, ids: &[ItemId], out: &mut String) {
+    out.push_str(verb);
+    for id in ids {
+        let _ = write!(out, "\n{id}");
+    }
+}
+
+fn write_values(values: &RawValues, out: &mut String) {
+    let mut cells: Vec<_> = values.0.iter().collect();
+    cells.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    for (key, value) in cells {
+        let _ = write!(out, "{key:?}:");
+        write_canonical(value, out);
+        out.push(',');
+    }
+}

@@ -1,0 +1,83 @@
+//! Two servers on one database that write one workspace at the same time: correct on both, whoever is
+//! faster.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::app::TestApp;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_write_one_busy_workspace_and_refuse_nothing() {
+    const WRITERS: usize = 8;
+    const WRITES: usize = 12;
+    let here = TestApp::new().await;
+    let owner = here.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner
+        .list(&workspace, &[("Price", "number"), ("No", "auto_number")])
+        .await;
+    let shared = owner.item(&list, json!({"Price": 0})).await;
+    let elsewhere = here.again();
+    let before = owner.seq(&workspace).await;
+
+    let writers = (0..WRITERS).map(|writer| {
+        let person = match writer % 2 {
+            0 => owner.clone(),
+            _ => owner.at(&elsewhere),
+        };
+        let (list, shared) = (list.clone(), shared.clone());
+        tokio::spawn(async move {
+            for n in 0..WRITES {
+                person.item(&list, json!({"Price": n})).await;
+                let edit = json!({"values": {"Price": writer * 100 + n}});
+                person
+                    .patch(&format!("{list}/items/{shared}"), edit)
+                    .await
+                    .is(200);
+            }
+        })
+    });
+    // The schema changes under them, on both.
+    let admins = [owner.clone(), owner.at(&elsewhere)].map(|person| {
+        let list = list.clone();
+        tokio::spawn(async move {
+            for n in 0..WRITES {
+                let key = format!("Extra{n}{}", uuid::Uuid::new_v4().simple());
+                let column = json!({"key": key, "name": key, "type": "text"});
+                person
+                    .post(&format!("{list}/columns"), column)
+                    .await
+                    .is(201);
+            }
+        })
+    });
+    for done in futures::future::join_all(writers.chain(admins)).await {
+        done.unwrap();
+    }
+
+    let writes = WRITERS * WRITES * 2 + 2 * WRITES;
+    let both = [owner.clone(), owner.at(&elsewhere)];
+    for person in &both {
+        // A position that was acknowledged anywhere can be asked for everywhere.
+        let now = i64::try_from(writes).unwrap() + before;
+        let (path, now_text) = (format!("/api/v1{list}/items?limit=1000"), now.to_string());
+        let least = [("x-min-seq", now_text.as_str())];
+        let page = person.send(Method::GET, &path, None, &least).await;
+        let items = page.is(200)["data"].as_array().unwrap().clone();
+        let numbers: BTreeSet<i64> = items
+            .iter()
+            .map(|item| item["values"]["No"].as_i64().unwrap())
+            .collect();
+        let made = i64::try_from(WRITERS * WRITES + 1).unwrap();
+        assert_eq!(
+            numbers,
+            (1..=made).collect(),
+            "each number once, none left out"
+        );
+        assert_eq!(person.seq(&workspace).await, now);
+    }
+    let verdict = owner.get(&format!("{workspace}/audit/verify")).await;
+    assert_eq!(verdict.is(200)["ok"], true);
+}
