@@ -7,4 +7,5 @@ pub(crate) mod db;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod socket;
