@@ -172,12 +172,13 @@ async fn who_stops_following_or_closes_is_told_to_have_left() {
     guest.send(ground.at_item(1, "viewing")).await;
     hear(&mut owner, &ground.guest, "viewing").await;
     guest.send(json!({"type": "unsubscribe", "id": 1})).await;
+    settle(&mut guest).await;
     hear(&mut owner, &ground.guest, "left").await;
     // It hears no more itself.
     owner.send(ground.at_item(5, "viewing")).await;
     hear(&mut owner, &ground.owner, "viewing").await;
-    let refused = ground.at_item(1, "viewing");
-    guest.send(refused).await;
+    assert_eq!(settle(&mut guest).await, Vec::<Value>::new());
+    guest.send(ground.at_item(1, "viewing")).await;
     assert_eq!(guest.any().await.unwrap()["type"], "error");
 
     let mut again = ground.follow(&ground.app, &ground.guest).await;
