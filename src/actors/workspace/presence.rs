@@ -184,22 +184,25 @@ impl Workspace {
             (it.asked_for_people && !it.knows_people).then_some(*id)
         };
         let behind: Vec<Uuid> = self.subscribers.iter().filter_map(missing).collect();
-        for session in behind {
-            self.tell_everybody_to(session);
+        if !behind.is_empty() {
+            self.tell_everybody_to(&behind);
         }
         if now.saturating_sub(self.presence.nodes_told) >= NODES_EVERY {
             self.tell_nodes_of_all();
         }
     }
 
-    fn tell_everybody_to(&mut self, session: Uuid) {
+    /// Tells these sockets of all who are here, in one frame that they share.
+    fn tell_everybody_to(&mut self, sessions: &[Uuid]) {
         let seq = self.snapshot.borrow().seq;
         let people = self.presence.roster.told();
         let users: Vec<Present<'_>> = people.map(|person| present(person, false)).collect();
         let frame = self.presence_frame(seq, &users, true);
-        if let Some(subscriber) = self.subscribers.get_mut(&session) {
-            subscriber.asked_for_people = true;
-            subscriber.knows_people = subscriber.outbox.offer(frame);
+        for session in sessions {
+            if let Some(subscriber) = self.subscribers.get_mut(session) {
+                subscriber.asked_for_people = true;
+                subscriber.knows_people = subscriber.outbox.offer(frame.clone());
+            }
         }
     }
 
@@ -297,7 +300,7 @@ impl Handler<WhoIsHere> for Workspace {
 
     fn handle(&mut self, who: WhoIsHere, _: &mut Self::Context) {
         if self.subscriber_of(who.session, who.ticket).is_some() {
-            self.tell_everybody_to(who.session);
+            self.tell_everybody_to(&[who.session]);
         }
     }
 }
