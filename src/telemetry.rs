@@ -78,6 +78,9 @@ pub const EVENTS: &str = "estatebase_events_total";
 /// Rows that imports stored.
 pub const IMPORT_ROWS: &str = "estatebase_import_rows_total";
 
+/// Frames of presence that slow sockets went without.
+pub const PRESENCE_SKIPPED: &str = "estatebase_presence_skipped_total";
+
 #[derive(Clone, Copy)]
 enum Kind {
     Counter,
@@ -141,6 +144,12 @@ const METRICS: &[(Kind, &str, Unit, &str)] = &[
         IMPORT_ROWS,
         Unit::Count,
         "Rows that imports stored",
+    ),
+    (
+        Kind::Counter,
+        PRESENCE_SKIPPED,
+        Unit::Count,
+        "Frames of presence that slow sockets went without",
     ),
 ];
 

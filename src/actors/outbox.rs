@@ -16,6 +16,9 @@ use crate::ids::WorkspaceId;
 /// Bytes that may wait for one socket.
 pub const OUTBOX_BYTES: usize = 1 << 20;
 
+/// Bytes that may wait for one socket while presence is still told to it.
+const PRESENCE_BYTES: usize = 64 * 1024;
+
 /// Something for a socket, in order.
 #[derive(Clone, Debug)]
 pub enum Outgoing {
@@ -45,6 +48,12 @@ pub enum Outgoing {
         workspace: WorkspaceId,
         frame: ByteString,
     },
+    /// Who is where: everybody, or what has changed.
+    Presence {
+        workspace: WorkspaceId,
+        frame: ByteString,
+        full: bool,
+    },
     /// The server goes away: so does the socket, after so long.
     Drain { after_ms: u64 },
     /// Nothing more; the close code and why.
@@ -55,7 +64,7 @@ impl Outgoing {
     fn bytes(&self) -> usize {
         match self {
             Outgoing::Events(batch) => batch.bytes(),
-            Outgoing::Frame { frame, .. } => frame.len(),
+            Outgoing::Frame { frame, .. } | Outgoing::Presence { frame, .. } => frame.len(),
             _ => 64,
         }
     }
@@ -68,7 +77,8 @@ impl Outgoing {
             | Outgoing::Access { workspace, .. }
             | Outgoing::Reset { workspace, .. }
             | Outgoing::Rejoin { workspace }
-            | Outgoing::Frame { workspace, .. } => Some(*workspace),
+            | Outgoing::Frame { workspace, .. }
+            | Outgoing::Presence { workspace, .. } => Some(*workspace),
             Outgoing::Drain { .. } | Outgoing::Close { .. } => None,
         }
     }
@@ -94,6 +104,8 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<(Ticket, Outgoing)>,
     bytes: usize,
+    /// Of presence: they close nothing.
+    presence_bytes: usize,
     woken: bool,
     closed: bool,
 }
@@ -133,6 +145,7 @@ impl Outbox {
         if queue.bytes > OUTBOX_BYTES {
             queue.closed = true;
             queue.waiting.clear();
+            queue.presence_bytes = 0;
             let close = Outgoing::Close {
                 code: 4008,
                 reason: "too slow",
@@ -148,21 +161,46 @@ impl Outbox {
         }
     }
 
+    /// Queues presence, unless much waits already: it is the first that a slow socket goes without.
+    /// Whether it was queued.
+    pub fn offer(&self, presence: Outgoing) -> bool {
+        let mut queue = self.shared.queue.lock();
+        let bytes = queue.presence_bytes + presence.bytes();
+        let waiting = queue.bytes + queue.presence_bytes;
+        // A large one finds room where nothing waits.
+        if queue.closed || waiting > 0 && queue.bytes + bytes > PRESENCE_BYTES {
+            metrics::counter!(crate::telemetry::PRESENCE_SKIPPED).increment(1);
+            return false;
+        }
+        queue.presence_bytes = bytes;
+        queue.waiting.push_back((self.ticket, presence));
+        let wake = !std::mem::replace(&mut queue.woken, true);
+        drop(queue);
+        if wake {
+            (self.shared.wake)();
+        }
+        true
+    }
+
     /// What waits, up to `budget` bytes (the first always). When nothing is left the next push wakes
     /// again; else the reader comes back by itself.
     pub fn take(&self, budget: usize) -> VecDeque<(Ticket, Outgoing)> {
         let mut queue = self.shared.queue.lock();
         let mut taken = VecDeque::new();
-        let mut bytes = 0;
+        let (mut bytes, mut presence) = (0, 0);
         while let Some((_, next)) = queue.waiting.front() {
             let more = next.bytes();
             if bytes > 0 && bytes + more > budget {
                 break;
             }
             bytes += more;
+            if matches!(next, Outgoing::Presence { .. }) {
+                presence += more;
+            }
             taken.extend(queue.waiting.pop_front());
         }
-        queue.bytes = queue.bytes.saturating_sub(bytes);
+        queue.presence_bytes = queue.presence_bytes.saturating_sub(presence);
+        queue.bytes = queue.bytes.saturating_sub(bytes - presence);
         queue.woken = !queue.waiting.is_empty();
         taken
     }
@@ -247,6 +285,30 @@ mod tests {
         let taken = outbox.take(usize::MAX);
         let tickets: Vec<Ticket> = taken.iter().map(|(ticket, _)| *ticket).collect();
         assert_eq!(tickets, [1, 2, 1]);
+    }
+
+    #[test]
+    fn presence_is_what_a_slow_reader_goes_without_first_and_never_closes() {
+        let (outbox, _) = outbox();
+        let presence = |bytes: usize| Outgoing::Presence {
+            workspace: WorkspaceId(uuid::Uuid::nil()),
+            frame: "x".repeat(bytes).into(),
+            full: false,
+        };
+        let queued = (0..2_000).filter(|_| outbox.offer(presence(1_000)));
+        assert_eq!(queued.count(), PRESENCE_BYTES / 1_000);
+        // All the room that it had without.
+        for _ in 0..OUTBOX_BYTES / 1_024 {
+            outbox.push(frame(1_024));
+        }
+        assert!(!outbox.is_closed());
+        assert!(!outbox.offer(presence(1)));
+        while !outbox.take(100_000).is_empty() {}
+        assert!(outbox.offer(presence(2 * PRESENCE_BYTES)), "nothing waits");
+        assert!(!outbox.offer(presence(1)));
+        outbox.push(frame(OUTBOX_BYTES + 1));
+        assert!(outbox.is_closed());
+        assert!(!outbox.offer(presence(1)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix::Arbiter;
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use super::relay::Relay;
 use super::workspace::WorkspaceHandle;
@@ -69,6 +70,14 @@ impl Registry {
         let slot = self.slots.lock().get(&id).cloned();
         if let Some(handle) = slot.and_then(|slot| slot.current.lock().clone()) {
             handle.nudge(seq);
+        }
+    }
+
+    /// Another node says who is at its sockets: of interest where the workspace runs here.
+    pub fn hear_presence(&self, id: WorkspaceId, node: Uuid, text: &str) {
+        let slot = self.slots.lock().get(&id).cloned();
+        if let Some(handle) = slot.and_then(|slot| slot.current.lock().clone()) {
+            handle.hear_presence(node, text);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The bridge to other nodes over Redis: after a commit it tells them which workspace moved, and
 //! what they tell makes our actor of that workspace read the log. It carries no data and no truth:
-//! what it loses is found by the poll of each second.
+//! what it loses is found by the poll of each second. Beside that it carries presence, which may be
+//! lost, on a channel and a connection of its own, so that no commit waits behind it.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -15,15 +16,17 @@ use uuid::Uuid;
 use super::registry::Registry;
 use crate::ids::WorkspaceId;
 
-const CHANNEL: &str = "estatebase:commits";
-/// Moves that may wait for Redis; beyond, the poll finds them.
+const COMMITS: &str = "estatebase:commits";
+const PRESENCE: &str = "estatebase:presence";
+/// Messages of a channel that may wait for Redis; beyond, the poll finds the commits.
 const WAITING: usize = 4_096;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Our end of the bridge.
 pub struct Relay {
     node: Uuid,
-    moves: mpsc::Sender<(WorkspaceId, i64)>,
+    moves: mpsc::Sender<String>,
+    presence: mpsc::Sender<String>,
     stop: CancellationToken,
 }
 
@@ -31,18 +34,17 @@ impl Relay {
     /// Connects in the background and keeps at it. Fails when the URL can't be read.
     pub fn start(url: &str, registry: &Arc<Registry>) -> anyhow::Result<Arc<Relay>> {
         let client = redis::Client::open(url)?;
-        let (moves, waiting) = mpsc::channel(WAITING);
+        let (moves, waiting_moves) = mpsc::channel(WAITING);
+        let (presence, waiting_presence) = mpsc::channel(WAITING);
         let relay = Arc::new(Relay {
             node: Uuid::now_v7(),
             moves,
+            presence,
             stop: CancellationToken::new(),
         });
-        actix_web::rt::spawn(tell(
-            client.clone(),
-            relay.node,
-            waiting,
-            relay.stop.clone(),
-        ));
+        for (channel, waiting) in [(COMMITS, waiting_moves), (PRESENCE, waiting_presence)] {
+            actix_web::rt::spawn(tell(client.clone(), channel, waiting, relay.stop.clone()));
+        }
         actix_web::rt::spawn(listen(
             client,
             relay.node,
@@ -55,7 +57,17 @@ impl Relay {
     /// A workspace's log moved on to `seq` here.
     pub fn moved(&self, workspace: WorkspaceId, seq: i64) {
         // A full queue loses a wake-up, never an event.
-        let _ = self.moves.try_send((workspace, seq));
+        let _ = self
+            .moves
+            .try_send(format!("{} {workspace} {seq}", self.node));
+    }
+
+    /// Who is where at our sockets, in the words of the workspace's actor.
+    pub(in crate::actors) fn present(&self, workspace: WorkspaceId, text: &str) {
+        // Who is not told of again is forgotten: a full queue may lose it.
+        let _ = self
+            .presence
+            .try_send(format!("{} {workspace} {text}", self.node));
     }
 
     pub fn stop(&self) {
@@ -65,17 +77,17 @@ impl Relay {
 
 async fn tell(
     client: redis::Client,
-    node: Uuid,
-    mut moves: mpsc::Receiver<(WorkspaceId, i64)>,
+    channel: &'static str,
+    mut waiting: mpsc::Receiver<String>,
     stop: CancellationToken,
 ) {
     let mut connection: Option<ConnectionManager> = None;
     loop {
         let next = tokio::select! {
-            next = moves.recv() => next,
+            next = waiting.recv() => next,
             () = stop.cancelled() => None,
         };
-        let Some((workspace, seq)) = next else { return };
+        let Some(message) = next else { return };
         if connection.is_none() {
             let config = ConnectionManagerConfig::new().set_number_of_retries(1);
             connection = client.get_connection_manager_with_config(config).await.ok();
@@ -84,11 +96,9 @@ async fn tell(
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let told: redis::RedisResult<()> = redis
-            .publish(CHANNEL, format!("{node} {workspace} {seq}"))
-            .await;
+        let told: redis::RedisResult<()> = redis.publish(channel, message).await;
         if let Err(error) = told {
-            tracing::warn!(%error, "other nodes were not told; they poll");
+            tracing::warn!(%error, channel, "other nodes were not told");
         }
     }
 }
@@ -119,27 +129,31 @@ async fn hear(
     registry: &Weak<Registry>,
 ) -> redis::RedisResult<()> {
     let mut channel = client.get_async_pubsub().await?;
-    channel.subscribe(CHANNEL).await?;
+    channel.subscribe(&[COMMITS, PRESENCE]).await?;
     let mut messages = channel.on_message();
     while let Some(message) = messages.next().await {
         let text: String = message.get_payload()?;
         let Some(registry) = registry.upgrade() else {
             return Ok(());
         };
-        if let Some((workspace, seq)) = foreign_move(&text, node) {
+        let Some((from, workspace, rest)) = foreign(&text, node) else {
+            continue;
+        };
+        if message.get_channel_name() == PRESENCE {
+            registry.hear_presence(workspace, from, rest);
+        } else if let Ok(seq) = rest.parse() {
             registry.nudge(workspace, seq);
         }
     }
     Ok(())
 }
 
-/// A move that another node made.
-fn foreign_move(text: &str, own: Uuid) -> Option<(WorkspaceId, i64)> {
-    let mut parts = text.split(' ');
-    let from: Uuid = parts.next()?.parse().ok()?;
-    let workspace = parts.next()?.parse().ok()?;
-    let seq = parts.next()?.parse().ok()?;
-    (from != own).then_some((workspace, seq))
+/// What another node said: which one, of which workspace, and what.
+fn foreign(text: &str, own: Uuid) -> Option<(Uuid, WorkspaceId, &str)> {
+    let (from, rest) = text.split_once(' ')?;
+    let (workspace, rest) = rest.split_once(' ')?;
+    let from: Uuid = from.parse().ok()?;
+    (from != own).then_some((from, workspace.parse().ok()?, rest))
 }
 
 #[cfg(test)]
@@ -147,16 +161,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_others_moves_are_heard_and_nonsense_is_not() {
+    fn only_others_words_are_heard_and_nonsense_is_not() {
         let (own, other, workspace) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
-        let told = |node: Uuid| format!("{node} {workspace} 7");
-        assert_eq!(foreign_move(&told(own), own), None);
+        let told = |node: Uuid| format!("{node} {workspace} a b");
+        assert_eq!(foreign(&told(own), own), None);
         assert_eq!(
-            foreign_move(&told(other), own),
-            Some((WorkspaceId(workspace), 7))
+            foreign(&told(other), own),
+            Some((other, WorkspaceId(workspace), "a b"))
         );
         for nonsense in ["", "x", "x y z", &format!("{other} {workspace}")] {
-            assert_eq!(foreign_move(nonsense, own), None);
+            assert_eq!(foreign(nonsense, own), None);
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod item;
 pub mod log;
 pub mod membership;
 pub mod op;
+pub mod presence;
 pub mod roles;
 pub mod schema;
 pub mod schema_change;

@@ -40,6 +40,16 @@ pub async fn visit(
     })
 }
 
+/// What others call a person, once the person has a profile.
+pub async fn name_of(db: &Db, user: UserId) -> Result<Option<String>, StoreError> {
+    let name =
+        sqlx::query_scalar("SELECT display_name FROM estatebase.profiles WHERE user_id = $1")
+            .bind(user.uuid())
+            .fetch_optional(db.pool())
+            .await?;
+    Ok(name)
+}
+
 /// Changes the caller's name.
 pub async fn rename(db: &Db, user: UserId, display_name: &str) -> Result<(), StoreError> {
     sqlx::query(

@@ -35,9 +35,7 @@ impl Session {
             ClientFrame::Edit(edit) => self.edit(edit, ctx),
             ClientFrame::Create(create) => self.create(create, ctx),
             ClientFrame::Delete(delete) => self.delete(delete, ctx),
-            ClientFrame::Presence(_) => {
-                self.bad_frame("presence is not built yet".to_owned(), ctx);
-            }
+            ClientFrame::Presence(presence) => self.presence(presence, ctx),
         }
     }
 

@@ -14,6 +14,10 @@ pub(super) const PING_EVERY: Duration = Duration::from_secs(25);
 const PONG_WITHIN: Duration = Duration::from_secs(8);
 /// What the peer may leave unacknowledged before nothing more is taken from the outbox.
 const WINDOW: u64 = 512 * 1024;
+/// Beyond so much unacknowledged, or with a ping open for so long, presence is left out: it shall not
+/// stand before a ping whose pong is waited for.
+const SPARED: u64 = 128 * 1024;
+const PROMPT: Duration = Duration::from_secs(1);
 /// Answers that the peer may ask for without acknowledging any.
 const MAX_ANSWERS: u64 = 512 * 1024;
 /// What even an empty answer takes while it waits.
@@ -113,6 +117,15 @@ impl Flow {
         WINDOW.saturating_sub(self.sent - self.acknowledged)
     }
 
+    /// Whether the peer keeps up well enough to be sent so much that matters little.
+    pub(super) fn spares(&self, bytes: usize) -> bool {
+        let on_its_way = self.sent - self.acknowledged;
+        let prompt = self
+            .awaiting_pong
+            .is_none_or(|since| since.elapsed() < PROMPT);
+        prompt && on_its_way.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)) <= SPARED
+    }
+
     /// Whether a ping was left without an answer.
     pub(super) fn is_silent(&self) -> bool {
         self.awaiting_pong
@@ -135,6 +148,18 @@ mod tests {
         assert!(flow.pong(&ping));
         assert_eq!(flow.room(), WINDOW - 50_000);
         assert!(!flow.wants_ping());
+    }
+
+    #[test]
+    fn who_reads_slowly_is_spared_what_matters_little() {
+        let mut flow = Flow::new();
+        assert!(flow.spares(60_000));
+        flow.send(100_000);
+        assert!(flow.spares(20_000));
+        assert!(!flow.spares(60_000));
+        let ping = flow.ping();
+        assert!(flow.pong(&ping));
+        assert!(flow.spares(60_000));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod dispatch;
 mod follow;
 mod join;
 mod limits;
+mod presence;
 mod replay;
 mod seats;
 mod session;

@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::Gateway;
 use super::codec::{Broken, Decoder, Message as Said};
 use super::limits::{Flow, Pace};
+use super::presence::Appearance;
 use super::seats::Seat;
 use super::subscriptions::Subscriptions;
 use crate::actors::outbox::{Outbox, Outgoing};
@@ -48,6 +49,7 @@ pub(super) struct Session {
     pub(super) seat: Seat,
     pub(super) outbox: Outbox,
     pub(super) subscriptions: Subscriptions,
+    pub(super) appearance: Appearance,
     pub(super) bad_frames: u32,
     /// Commands under way.
     pub(super) in_flight: usize,
@@ -88,6 +90,7 @@ impl Session {
             seat: gateway.seats.take(id, address)?,
             outbox: Outbox::new(|| {}),
             subscriptions: Subscriptions::default(),
+            appearance: Appearance::default(),
             bad_frames: 0,
             in_flight: 0,
             flow: Flow::new(),
@@ -193,6 +196,10 @@ impl Session {
         ctx.ping(&payload);
     }
 
+    pub(super) fn has_room_for_presence(&self, bytes: usize) -> bool {
+        self.flow.spares(bytes)
+    }
+
     fn ask_for_sign(&mut self, ctx: &mut Context) {
         if self.flow.wants_ping() {
             self.ping(ctx);
@@ -232,6 +239,7 @@ impl Session {
         for workspace in self.subscriptions.orphans() {
             self.rejoin(workspace, ctx);
         }
+        self.keep_presence(ctx);
     }
 
     /// Sends what waits, as far as the peer keeps up. Batches of one workspace that stand next to
@@ -274,6 +282,11 @@ impl Session {
         match outgoing {
             Outgoing::Events(batch) => self.events(vec![batch], ctx),
             Outgoing::Frame { frame, .. } => self.send(frame, ctx),
+            Outgoing::Presence {
+                workspace,
+                frame,
+                full,
+            } => self.others(workspace, frame, full, ctx),
             Outgoing::Beat {
                 workspace,
                 through,

@@ -9,6 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::follow::{Follow, Reset};
 use super::join::{Join, Joined, Start, check_lists};
+use super::presence::InPlace;
 use super::session::{Context, Session};
 use crate::actors::outbox::{Outgoing, Ticket};
 use crate::actors::workspace::{EventBatch, Lists, Subscription, WorkspaceHandle};
@@ -35,6 +36,7 @@ pub(super) struct Subscriptions {
 struct Place {
     ticket: Ticket,
     follow: Follow,
+    presence: InPlace,
     /// Ends the join under way.
     join: Option<DropGuard>,
     /// Ends the hub's subscription.
@@ -87,6 +89,34 @@ impl Subscriptions {
             .filter(|(_, place)| place.follow.is_open() && place.hub.as_ref().is_some_and(lost))
             .map(|(workspace, _)| *workspace)
             .collect()
+    }
+
+    /// Presence in a workspace that the socket follows, and the hub's end once it stands.
+    pub(super) fn presence(
+        &mut self,
+        workspace: WorkspaceId,
+    ) -> Option<(&mut InPlace, Option<&Subscription>)> {
+        let place = self.places.get_mut(&workspace)?;
+        Some((&mut place.presence, place.hub.as_ref()))
+    }
+
+    /// Workspaces that have not been told where the person is.
+    pub(super) fn untold(&self) -> Vec<WorkspaceId> {
+        let mut places: Vec<_> = self.places.iter().collect();
+        places.retain(|(_, place)| place.presence.is_untold());
+        places
+            .into_iter()
+            .map(|(workspace, _)| *workspace)
+            .collect()
+    }
+
+    /// Asks who is there where presence was left out.
+    pub(super) fn ask_for_missed(&self) {
+        self.places
+            .values()
+            .filter(|place| place.presence.has_missed())
+            .filter_map(|place| place.hub.as_ref())
+            .for_each(Subscription::ask_who_is_here);
     }
 
     /// Whether it was said to the join that stands.
@@ -157,6 +187,7 @@ impl Session {
             let place = Place {
                 ticket: known.next_ticket(),
                 follow: Follow::opening(id, lists),
+                presence: InPlace::default(),
                 join: None,
                 hub: None,
             };
@@ -175,6 +206,7 @@ impl Session {
             audience: place.follow.class.name(),
         };
         let frame = frame.to_text();
+        place.hub.iter().for_each(Subscription::ask_who_is_here);
         self.answer(frame, ctx);
         Ok(())
     }
@@ -261,6 +293,10 @@ impl Session {
         for frame in replayed.into_iter().chain(followed) {
             self.send(frame, ctx);
         }
+        if let Some((place, Some(hub))) = self.subscriptions.presence(workspace) {
+            place.begin(hub);
+        }
+        self.appear_where_untold(ctx);
     }
 
     /// The hub's end is gone: follow its successor from the same position.

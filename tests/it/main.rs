@@ -25,6 +25,7 @@ mod log;
 mod matrix;
 mod members;
 mod migrate;
+mod presence;
 mod queries;
 mod socket_joins;
 mod socket_limits;

@@ -12,10 +12,12 @@ use uuid::Uuid;
 
 use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
+use super::presence::{Appear, Heard, WhoIsHere};
 use super::{Announce, Close, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::{Outbox, Ticket};
 use crate::actors::relay::Relay;
 use crate::domain::log::Actor as LogActor;
+use crate::domain::presence::Whereabouts;
 use crate::domain::roles::Role;
 use crate::error::AppError;
 use crate::ids::{UserId, WorkspaceId};
@@ -56,6 +58,29 @@ pub struct Subscription {
 impl Subscription {
     pub fn handle(&self) -> &WorkspaceHandle {
         &self.handle
+    }
+
+    /// Where the person at this socket is, and what others call the person.
+    pub fn appear(&self, name: Arc<str>, whereabouts: Whereabouts) {
+        #[expect(clippy::disallowed_methods, reason = "ten a second a socket")]
+        self.handle.addr.do_send(Appear {
+            session: self.session,
+            ticket: self.ticket,
+            name,
+            whereabouts,
+        });
+    }
+
+    /// Asks for everybody who is here, and for what changes from then on.
+    pub fn ask_who_is_here(&self) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "one a subscription, and one a second for a socket that missed some"
+        )]
+        self.handle.addr.do_send(WhoIsHere {
+            session: self.session,
+            ticket: self.ticket,
+        });
     }
 }
 
@@ -233,6 +258,15 @@ impl WorkspaceHandle {
             #[expect(clippy::disallowed_methods, reason = "one a commit of another node")]
             self.addr.do_send(Look);
         }
+    }
+
+    /// Another node says who is at its sockets.
+    pub(in crate::actors) fn hear_presence(&self, node: Uuid, text: &str) {
+        let Ok(word) = serde_json::from_str(text) else {
+            return tracing::warn!(workspace = %self.id, "a word about presence can't be read");
+        };
+        #[expect(clippy::disallowed_methods, reason = "a few a second a node")]
+        self.addr.do_send(Heard { node, word });
     }
 
     /// Tells those who may know how a job stands.

@@ -17,6 +17,7 @@ mod handle;
 mod import;
 mod known;
 mod news;
+mod presence;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -75,6 +76,7 @@ pub(super) struct Workspace {
     closing: bool,
     relay: Option<Arc<Relay>>,
     told: news::Throttle,
+    presence: presence::Presence,
     snapshot: watch::Sender<Arc<Snapshot>>,
     subscribers: HashMap<Uuid, Subscriber>,
     /// The members for whom the subscribers were looked at last.
@@ -88,6 +90,9 @@ struct Subscriber {
     role: Role,
     outbox: Outbox,
     heard_at: Instant,
+    /// It asked who is here; it was told, and of each change since.
+    asked_for_people: bool,
+    knows_people: bool,
 }
 
 #[derive(Message)]
@@ -142,6 +147,7 @@ impl Workspace {
             closing: false,
             relay,
             told: news::Throttle::default(),
+            presence: presence::Presence::default(),
             snapshot,
             subscribers: HashMap::new(),
             gate,
@@ -183,6 +189,7 @@ impl Workspace {
             Ok((core, done)) => {
                 actor.core = Some(core);
                 actor.finish(done);
+                actor.spread_presence(ctx);
                 actor.pump(ctx);
                 actor.stop_if_done(ctx);
             }
@@ -290,6 +297,7 @@ impl Workspace {
             return;
         }
         self.members = Arc::clone(&snapshot.members);
+        self.presence.members_changed();
         let workspace = self.id;
         self.subscribers.retain(|_, subscriber| {
             let role = snapshot
@@ -303,9 +311,9 @@ impl Workspace {
     }
 
     fn tick(&mut self, ctx: &mut Context<Self>) {
-        self.subscribers
-            .retain(|_, subscriber| !subscriber.outbox.is_closed());
+        self.forget_closed();
         self.beat();
+        self.keep_presence(ctx);
         if !self.closing && self.looked_at.elapsed() >= TICK {
             self.look = true;
             self.pump(ctx);
@@ -316,6 +324,17 @@ impl Workspace {
         } else if self.idle_since.elapsed() >= IDLE_AFTER && self.gate.close_if_unused() {
             ctx.stop();
         }
+    }
+
+    fn forget_closed(&mut self) {
+        let presence = &mut self.presence;
+        self.subscribers.retain(|session, subscriber| {
+            let closed = subscriber.outbox.is_closed();
+            if closed {
+                presence.leave(*session);
+            }
+            !closed
+        });
     }
 
     fn beat(&mut self) {
@@ -356,6 +375,7 @@ impl Actor for Workspace {
         // Permits bound what may be under way; the mailbox must hold as much.
         ctx.set_mailbox_capacity(handle::PERMITS * 2);
         ctx.run_interval(TICK, Self::tick);
+        self.ask_nodes();
         metrics::gauge!(telemetry::WORKSPACES).increment(1.0);
     }
 
@@ -388,6 +408,8 @@ impl Handler<Subscribe> for Workspace {
     fn handle(&mut self, subscribe: Subscribe, _: &mut Self::Context) -> Self::Result {
         let snapshot = Arc::clone(&self.snapshot.borrow());
         let role = snapshot.role_of(subscribe.user)?;
+        // Of an earlier join: this one has not said where its person is.
+        self.presence.leave(subscribe.session);
         self.subscribers.insert(
             subscribe.session,
             Subscriber {
@@ -395,6 +417,8 @@ impl Handler<Subscribe> for Workspace {
                 role,
                 outbox: subscribe.outbox,
                 heard_at: Instant::now(),
+                asked_for_people: false,
+                knows_people: false,
             },
         );
         Some(Subscribed {
@@ -445,11 +469,13 @@ impl Handler<Look> for Workspace {
 impl Handler<Unsubscribe> for Workspace {
     type Result = ();
 
-    fn handle(&mut self, end: Unsubscribe, _: &mut Self::Context) {
+    fn handle(&mut self, end: Unsubscribe, ctx: &mut Self::Context) {
         // The session may have joined again meanwhile: that subscription is not the one that ends.
         let ends = |known: &Subscriber| known.outbox.ticket() <= end.ticket;
         if self.subscribers.get(&end.session).is_some_and(ends) {
             self.subscribers.remove(&end.session);
+            self.presence.leave(end.session);
+            self.spread_presence(ctx);
         }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) struct TestApp {
     pub(crate) address: SocketAddr,
     pub(crate) db: Arc<TestDb>,
     folder: Arc<TempDir>,
+    redis_url: Option<String>,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -32,19 +33,29 @@ impl TestApp {
 
     /// The same server once more, on the same database and folder: after a restart, or beside it.
     pub(crate) fn again(&self) -> TestApp {
-        TestApp::on(Arc::clone(&self.db), Arc::clone(&self.folder))
+        let url = self.db.app_url();
+        let (db, folder) = (Arc::clone(&self.db), Arc::clone(&self.folder));
+        TestApp::wired(db, folder, url, false, self.redis_url.clone())
+    }
+
+    /// That tells others beside it of itself through a Redis.
+    pub(crate) async fn with_redis(url: &str) -> TestApp {
+        let db = Arc::new(TestDb::new().await);
+        let (folder, db_url) = (Arc::new(tempfile::tempdir().unwrap()), db.app_url());
+        TestApp::wired(db, folder, db_url, false, Some(url.to_owned()))
     }
 
     fn on(db: Arc<TestDb>, folder: Arc<TempDir>) -> TestApp {
         let url = db.app_url();
-        TestApp::wired(db, folder, url, false)
+        TestApp::wired(db, folder, url, false, None)
     }
 
     /// With the limits on, as in production.
     pub(crate) async fn limited() -> TestApp {
         let db = Arc::new(TestDb::new().await);
         let url = db.app_url();
-        TestApp::wired(db, Arc::new(tempfile::tempdir().unwrap()), url, true)
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        TestApp::wired(db, folder, url, true, None)
     }
 
     /// With a proxy between the server and its database.
@@ -52,7 +63,7 @@ impl TestApp {
         let db = Arc::new(TestDb::new().await);
         let (proxy, url) = Proxy::before(&db.app_url()).await;
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        (TestApp::wired(db, folder, url, false), proxy)
+        (TestApp::wired(db, folder, url, false, None), proxy)
     }
 
     fn wired(
@@ -60,7 +71,9 @@ impl TestApp {
         folder: Arc<TempDir>,
         database_url: String,
         rate_limit: bool,
+        redis_url: Option<String>,
     ) -> TestApp {
+        let redis = redis_url.clone().map(SecretString::from);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let data_dir = folder.path().to_owned();
@@ -81,7 +94,7 @@ impl TestApp {
                     secret_key: SecretString::from("a key for tests, longer than 32 bytes"),
                     supabase_url: None,
                     jwt_secret: None,
-                    redis_url: None,
+                    redis_url: redis,
                     rate_limit,
                     trusted_proxy_hops: 0,
                     metrics_token: None,
@@ -99,6 +112,7 @@ impl TestApp {
             address,
             db,
             folder,
+            redis_url,
             handle,
             thread: Some(thread),
         }

@@ -10,5 +10,6 @@ pub(crate) mod editors;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod replica;
 pub(crate) mod socket;

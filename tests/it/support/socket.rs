@@ -91,8 +91,19 @@ impl Socket {
         }
     }
 
-    /// The next frame, or how the socket was closed.
+    /// The next frame, or how the socket was closed. Presence comes whenever it likes, and is left
+    /// to those who ask for it.
     pub(crate) async fn frame(&mut self) -> Result<Value, Closed> {
+        loop {
+            let frame = self.any().await?;
+            if frame["type"] != "presence" {
+                return Ok(frame);
+            }
+        }
+    }
+
+    /// The same, presence too.
+    pub(crate) async fn any(&mut self) -> Result<Value, Closed> {
         loop {
             let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
             match next.expect("a frame in time") {
