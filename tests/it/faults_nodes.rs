@@ -2,7 +2,7 @@
 //! told something was told the truth.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -116,6 +116,7 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
     let ports: Vec<u16> = nodes.iter().flatten().map(Server::port).collect();
     let ground = Ground::new(&urls).await;
     let over = Arc::new(AtomicBool::new(false));
+    let here = Arc::new(AtomicUsize::new(0));
     let mut following = JoinSet::new();
     for client in 0..clients {
         let mut replica = Replica::new(
@@ -124,6 +125,7 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
             std::slice::from_ref(&ground.list),
         );
         let (mut urls, over) = (urls.clone(), Arc::clone(&over));
+        let here = Arc::clone(&here);
         urls.rotate_left(client % 2);
         following.spawn(async move {
             let mut sockets = urls
@@ -137,6 +139,9 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
                     .is_err()
                 {
                     tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                if replica.is_connected() && replica.resumed == 0 {
+                    here.fetch_add(1, Ordering::SeqCst);
                 }
                 while !over.load(Ordering::SeqCst) && replica.is_connected() {
                     let moment = Duration::from_millis(500);
@@ -170,6 +175,9 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
             }
             told
         });
+    }
+    while here.load(Ordering::SeqCst) < clients {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut longest = Duration::ZERO;
     for ((node, folder), port) in nodes.iter_mut().zip(&folders).zip(&ports).take(replaced) {
@@ -205,12 +213,8 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
         told.len(),
         longest.as_millis()
     );
-    report(
-        "nodes: rolling restart of two (clients)",
-        clients,
-        &outcome,
-        begun,
-    );
+    let fault = format!("nodes: {replaced} of two replaced (clients)");
+    report(&fault, clients, &outcome, begun);
 }
 
 #[tokio::test(flavor = "multi_thread")]
