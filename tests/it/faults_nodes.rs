@@ -16,6 +16,11 @@ use crate::support::replica::{self, Replica};
 
 /// A workspace's birth and its list's.
 const BEFORE: u64 = 2;
+/// How far apart clients come and write: it is the replacement that is tried, not how many frames a
+/// debug build can write.
+const ARRIVE_EVERY: Duration = Duration::from_millis(15);
+const WRITE_EVERY: Duration = Duration::from_millis(50);
+const ARRIVE_WITHIN: Duration = Duration::from_secs(120);
 /// A server that is told to stop has ended by then.
 const EXIT_WITHIN: Duration = Duration::from_secs(25);
 
@@ -128,6 +133,7 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
         let here = Arc::clone(&here);
         urls.rotate_left(client % 2);
         following.spawn(async move {
+            tokio::time::sleep(ARRIVE_EVERY * client as u32).await;
             let mut sockets = urls
                 .iter()
                 .map(|url| url.trim_start_matches("http://"))
@@ -161,7 +167,10 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
             let mut told = Acknowledged::new();
             let first = client as u64 * 1_000;
             for n in first.. {
-                if over.load(Ordering::SeqCst) {
+                // The first at its own time, the next after everybody else's.
+                let turn = if n == first { client } else { clients };
+                tokio::time::sleep(WRITE_EVERY * turn as u32).await;
+                if n > first && over.load(Ordering::SeqCst) {
                     break;
                 }
                 let body = json!({"values": {"N": n}});
@@ -170,13 +179,15 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
                     .await
                     .is(201);
                 told.insert(n, made["id"].as_str().unwrap().to_owned());
-                let pause = Duration::from_millis(200 + 13 * clients as u64);
-                tokio::time::sleep(pause).await;
             }
             told
         });
     }
     while here.load(Ordering::SeqCst) < clients {
+        assert!(
+            begun.elapsed() < ARRIVE_WITHIN,
+            "{here:?} clients of {clients} follow"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut longest = Duration::ZERO;
