@@ -16,7 +16,7 @@ for _ in $(seq 100); do
 done
 field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\).*/\1/p" "$folder/postgres.json"; }
 database="postgres://postgres:$(field superuser_password)@127.0.0.1:$(field port)/estatebase"
-DATABASE_OWNER_URL=$database "$program" bench --url "$url" --server-pid $server "$@"
+DATABASE_OWNER_URL=$database "$program" bench --url "$url" --server-pid $server "$@" || missed=1
 kill -INT $server && wait $server || true
 began=$(date +%s%N)
 "$program" serve --data-dir "$folder" --port "${url##*:}" --rate-limit off --log warn >"$folder/said" &
@@ -28,3 +28,4 @@ done
 took=$((($(date +%s%N) - began) / 1000000))
 [ $took -le 2000 ] && verdict=PASS || verdict=MISS
 echo "$verdict  start after a clean stop to the first answered request: $((took / 1000)).$(printf %03d $((took % 1000))) s (must be ≤ 2 s)"
+exit "${missed:-0}"

@@ -183,7 +183,9 @@ mod tests {
     fn one_too_many_is_refused_and_told_that_nothing_is_left() {
         let limits = Limits::new(true);
         let user = UserId(uuid::Uuid::nil());
-        let counted = (0..=PER_USER).map(|_| limits.count_user(user).unwrap());
+        let counted: Vec<_> = (0..=PER_USER)
+            .map(|_| limits.count_user(user).unwrap())
+            .collect();
         let last = counted.last().unwrap();
         assert_eq!(last.remaining.left, 0);
         let refused = last.admit().unwrap_err();

@@ -18,8 +18,8 @@ pub async fn upgrade(
     stream: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> Result<HttpResponse, actix_web::Error> {
-    if let Err(response) = check_handshake(&request) {
-        return Ok(response);
+    if let Some(refusal) = refuse_handshake(&request) {
+        return Ok(refusal);
     }
     check_origin(&request, &gateway)?;
     let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
@@ -37,8 +37,8 @@ pub async fn upgrade(
     Session::start(gateway.into_inner(), &request, stream, address, SUBPROTOCOL)
 }
 
-/// What a request must say to become a websocket (RFC 6455, 4.2.1), or how it is answered.
-fn check_handshake(request: &HttpRequest) -> Result<(), HttpResponse> {
+/// The answer to a request that does not say what makes it a websocket (RFC 6455, 4.2.1).
+fn refuse_handshake(request: &HttpRequest) -> Option<HttpResponse> {
     let says = |name, word: &str| {
         let values = request.headers().get_all(name);
         let mut words = values
@@ -56,15 +56,15 @@ fn check_handshake(request: &HttpRequest) -> Result<(), HttpResponse> {
             header::SEC_WEBSOCKET_VERSION,
             HeaderValue::from_static("13"),
         );
-        return Err(response);
+        return Some(response);
     }
     let key = request.headers().get(header::SEC_WEBSOCKET_KEY);
     let octets = key.and_then(|key| STANDARD.decode(key.as_bytes()).ok());
     if octets.is_none_or(|octets| octets.len() != 16) {
         let reason = "Sec-WebSocket-Key: 16 octets in base64";
-        return Err(AppError::malformed(reason).error_response());
+        return Some(AppError::malformed(reason).error_response());
     }
-    Ok(())
+    None
 }
 
 /// A browser always says where its page came from; other clients need not.

@@ -227,7 +227,8 @@ impl Workspace {
         group
     }
 
-    /// Memory is published, then sockets hear of it, then the callers.
+    /// Memory is published, then the callers hear of it, each waiting for its own word, then everybody's
+    /// sockets.
     fn finish(&mut self, done: Done) {
         let worked = !done.answers.is_empty() || !done.batches.is_empty();
         self.publish();
@@ -240,11 +241,11 @@ impl Workspace {
         if let Some(head) = &done.diverged {
             self.reset(head);
         }
-        for batch in done.batches {
-            self.fan_out(Arc::new(batch));
-        }
         for (job, result) in done.answers {
             job.answer(result);
+        }
+        for batch in done.batches {
+            self.fan_out(Arc::new(batch));
         }
         for job in done.deferred.into_iter().rev() {
             self.queue.push_front(job);
