@@ -2,7 +2,7 @@
 //! told something was told the truth.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -16,6 +16,11 @@ use crate::support::replica::{self, Replica};
 
 /// A workspace's birth and its list's.
 const BEFORE: u64 = 2;
+/// How far apart clients come and write: it is the replacement that is tried, not how many frames a
+/// debug build can write.
+const ARRIVE_EVERY: Duration = Duration::from_millis(15);
+const WRITE_EVERY: Duration = Duration::from_millis(50);
+const ARRIVE_WITHIN: Duration = Duration::from_secs(120);
 /// A server that is told to stop has ended by then.
 const EXIT_WITHIN: Duration = Duration::from_secs(25);
 
@@ -116,6 +121,7 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
     let ports: Vec<u16> = nodes.iter().flatten().map(Server::port).collect();
     let ground = Ground::new(&urls).await;
     let over = Arc::new(AtomicBool::new(false));
+    let here = Arc::new(AtomicUsize::new(0));
     let mut following = JoinSet::new();
     for client in 0..clients {
         let mut replica = Replica::new(
@@ -124,8 +130,10 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
             std::slice::from_ref(&ground.list),
         );
         let (mut urls, over) = (urls.clone(), Arc::clone(&over));
+        let here = Arc::clone(&here);
         urls.rotate_left(client % 2);
         following.spawn(async move {
+            tokio::time::sleep(ARRIVE_EVERY * client as u32).await;
             let mut sockets = urls
                 .iter()
                 .map(|url| url.trim_start_matches("http://"))
@@ -137,6 +145,9 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
                     .is_err()
                 {
                     tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                if replica.is_connected() && replica.resumed == 0 {
+                    here.fetch_add(1, Ordering::SeqCst);
                 }
                 while !over.load(Ordering::SeqCst) && replica.is_connected() {
                     let moment = Duration::from_millis(500);
@@ -156,7 +167,10 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
             let mut told = Acknowledged::new();
             let first = client as u64 * 1_000;
             for n in first.. {
-                if over.load(Ordering::SeqCst) {
+                // The first at its own time, the next after everybody else's.
+                let turn = if n == first { client } else { clients };
+                tokio::time::sleep(WRITE_EVERY * turn as u32).await;
+                if n > first && over.load(Ordering::SeqCst) {
                     break;
                 }
                 let body = json!({"values": {"N": n}});
@@ -165,11 +179,16 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
                     .await
                     .is(201);
                 told.insert(n, made["id"].as_str().unwrap().to_owned());
-                let pause = Duration::from_millis(200 + 13 * clients as u64);
-                tokio::time::sleep(pause).await;
             }
             told
         });
+    }
+    while here.load(Ordering::SeqCst) < clients {
+        assert!(
+            begun.elapsed() < ARRIVE_WITHIN,
+            "{here:?} clients of {clients} follow"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let mut longest = Duration::ZERO;
     for ((node, folder), port) in nodes.iter_mut().zip(&folders).zip(&ports).take(replaced) {
@@ -205,12 +224,8 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
         told.len(),
         longest.as_millis()
     );
-    report(
-        "nodes: rolling restart of two (clients)",
-        clients,
-        &outcome,
-        begun,
-    );
+    let fault = format!("nodes: {replaced} of two replaced (clients)");
+    report(&fault, clients, &outcome, begun);
 }
 
 #[tokio::test(flavor = "multi_thread")]

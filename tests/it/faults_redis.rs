@@ -29,14 +29,18 @@ struct Redis {
 impl Redis {
     /// Nothing where none is installed.
     fn start() -> Option<Redis> {
-        let path = std::env::var_os("PATH")?;
-        let program = std::env::split_paths(&path)
-            .map(|folder| folder.join("redis-server"))
-            .find(|program| program.is_file())?;
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        Some(Redis::of(&program, port))
+        Redis::on(port)
+    }
+
+    fn on(port: u16) -> Option<Redis> {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path)
+            .map(|folder| folder.join("redis-server"))
+            .find(|program| program.is_file())
+            .map(|program| Redis::of(&program, port))
     }
 
     fn of(program: &Path, port: u16) -> Redis {
@@ -109,13 +113,7 @@ async fn without_redis_or_with_a_bad_one_every_write_arrives_everywhere() {
     for n in 0..times * 4 {
         match n % 4 {
             0 => drop(redis.take()),
-            1 => {
-                let program = std::env::split_paths(&std::env::var_os("PATH").unwrap())
-                    .map(|folder| folder.join("redis-server"))
-                    .find(|program| program.is_file())
-                    .unwrap();
-                redis = Some(Redis::of(&program, port));
-            }
+            1 => redis = Redis::on(port),
             2 => assert_eq!(
                 redis.as_ref().unwrap().tell("FLUSHALL").unwrap(),
                 b"+OK\r\n"
