@@ -129,7 +129,10 @@ impl AppError {
     pub fn fields(fields: Vec<FieldError>) -> Self {
         let detail = fields.first().map_or_else(
             || Cow::Borrowed("The request breaks a rule"),
-            |first| Cow::Owned(format!("{}: {}", first.path, first.message)),
+            |first| match first.path.as_str() {
+                "" => Cow::Owned(first.message.clone()),
+                path => Cow::Owned(format!("{path}: {}", first.message)),
+            },
         );
         let mut error = Self::new(ErrorCode::Invalid, detail);
         error.fields = fields;

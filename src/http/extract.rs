@@ -21,6 +21,7 @@ use crate::domain::edit::Versions;
 use crate::domain::roles::{Action, Role};
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
+use crate::wire::object::Object;
 
 /// Bytes of a JSON body at most.
 pub const MAX_BODY: usize = 16 << 20;
@@ -161,7 +162,14 @@ pub fn path_text<'a>(request: &'a HttpRequest, name: &str) -> Result<&'a str, Ap
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, AppError> {
     web::Query::<T>::from_query(request.query_string())
         .map(web::Query::into_inner)
-        .map_err(|error| AppError::invalid(format!("The query: {error}")))
+        .map_err(|error| {
+            // Its own text begins with what it does, and ends with what was wrong.
+            let text = error.to_string();
+            let reason = text
+                .rsplit_once("error: ")
+                .map_or(&*text, |(_, reason)| reason);
+            AppError::invalid(format!("The query: {reason}"))
+        })
 }
 
 /// A JSON body with its exact bytes.
@@ -200,7 +208,8 @@ fn unread(error: &actix_web::Error) -> AppError {
 /// 400 for what is no JSON, 422 for JSON that is not as asked.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, AppError> {
     check_depth(bytes)?;
-    serde_json::from_slice(bytes).map_err(|error| {
+    let read = serde_json::from_slice::<Object<T>>(bytes);
+    read.map(|Object(value)| value).map_err(|error| {
         if error.is_data() {
             AppError::field("", "malformed", error.to_string())
         } else {

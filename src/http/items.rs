@@ -23,11 +23,13 @@ use crate::ids::ItemId;
 use crate::store::items::Shelf;
 use crate::store::{self, Purpose, Tx};
 use crate::wire::frames::{NewItemIn, PatchIn};
+use crate::wire::object::{objects, some_objects};
 
 /// One new item or many.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ItemsIn {
+    #[serde(default, deserialize_with = "some_objects")]
     items: Option<Vec<NewItemIn>>,
     #[schema(value_type = Option<Uuid>)]
     id: Option<ItemId>,
@@ -39,6 +41,7 @@ pub struct ItemsIn {
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchesIn {
+    #[serde(deserialize_with = "objects")]
     items: Vec<PatchIn>,
 }
 

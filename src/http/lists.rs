@@ -15,6 +15,7 @@ use crate::domain::schema_change::ColumnSpec;
 use crate::error::AppError;
 use crate::ids::ListId;
 use crate::wire::lists::ListOut;
+use crate::wire::object::objects;
 
 /// A list to be made.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -24,7 +25,7 @@ pub struct ListIn {
     #[schema(value_type = Option<Uuid>)]
     id: Option<ListId>,
     name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     columns: Vec<ColumnSpec>,
 }
 

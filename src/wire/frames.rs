@@ -10,6 +10,7 @@ use utoipa::openapi::schema::{
 };
 use uuid::Uuid;
 
+use super::object::{Object, objects};
 use super::problem::Problem;
 use crate::domain::edit::{RawValues, Versions};
 use crate::domain::roles::Role;
@@ -52,7 +53,7 @@ pub struct Hello {
     #[serde(default)]
     pub client: Option<Uuid>,
     /// The default `since` of later subscriptions, by workspace.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub resume: Vec<Resume>,
 }
 
@@ -148,6 +149,7 @@ pub struct Edit {
     #[schema(value_type = Uuid)]
     pub list: ListId,
     #[schema(max_items = 100)]
+    #[serde(deserialize_with = "objects")]
     pub items: Vec<PatchIn>,
 }
 
@@ -180,6 +182,7 @@ pub struct Create {
     #[schema(value_type = Uuid)]
     pub list: ListId,
     #[schema(max_items = 100)]
+    #[serde(deserialize_with = "objects")]
     pub items: Vec<NewItemIn>,
 }
 
@@ -274,14 +277,14 @@ impl ClientFrame {
     /// Reads a frame.
     pub fn parse(text: &str) -> Result<ClientFrame, FrameError> {
         fn body<'a, T: Deserialize<'a>>(kind: &str, text: &'a str) -> Result<T, FrameError> {
-            serde_json::from_str(text).map_err(|error| FrameError::Malformed {
-                kind: kind.to_owned(),
-                reason: error.to_string(),
-            })
+            let read = serde_json::from_str::<Object<T>>(text);
+            read.map(|Object(body)| body)
+                .map_err(|error| FrameError::Malformed {
+                    kind: kind.to_owned(),
+                    reason: error.to_string(),
+                })
         }
-        let kind = serde_json::from_str::<Kind<'_>>(text)
-            .map_err(|_| FrameError::NoType)?
-            .kind;
+        let Object(Kind { kind }) = serde_json::from_str(text).map_err(|_| FrameError::NoType)?;
         Ok(match kind.as_ref() {
             "hello" => ClientFrame::Hello(body("hello", text)?),
             "auth" => ClientFrame::Auth(body("auth", text)?),

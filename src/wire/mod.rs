@@ -5,5 +5,6 @@ pub mod events;
 pub mod frames;
 pub mod lists;
 pub mod messages;
+pub mod object;
 pub mod people;
 pub mod problem;

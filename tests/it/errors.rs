@@ -473,3 +473,55 @@ async fn an_item_or_list_that_no_page_could_show_is_refused() {
     let page = owner.get(&path).await;
     assert_eq!(page.is(200)["data"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_array_never_stands_for_an_object() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Note", "text")]).await;
+    let item = owner.item(&list, json!({"Note": "as it was"})).await;
+    let seq = owner.seq(&workspace).await;
+    let items = format!("{list}/items");
+    for body in [
+        json!([null, null, {"Note": "by position"}]),
+        json!({"items": [[null, {"Note": "by position"}]]}),
+        json!([[[null, {"Note": "by position"}]], null, null]),
+        json!(null),
+        json!("text"),
+    ] {
+        owner
+            .post(&items, body.clone())
+            .await
+            .refuses(422, "validation");
+    }
+    for body in [
+        json!([[]]),
+        json!({"items": [[item, {"Note": "by position"}, null, null]]}),
+    ] {
+        let refused = owner.patch(&items, body).await;
+        refused.refuses(422, "validation");
+    }
+    for (path, body) in [
+        ("/workspaces".to_owned(), json!(["by position", null])),
+        (format!("{workspace}/lists"), json!(["by position", []])),
+        (
+            format!("{workspace}/lists"),
+            json!({"name": "Second", "columns": [["Key", "Name", "text", {}, false, null, null]]}),
+        ),
+    ] {
+        let refused = owner.post(&path, body).await;
+        refused.refuses(422, "validation");
+        for internal in ["struct", "In with", "deserialize"] {
+            assert!(!refused.text.contains(internal), "{}", refused.text);
+        }
+    }
+    owner
+        .patch(&workspace, json!(["by position"]))
+        .await
+        .refuses(422, "validation");
+    let query = owner.get(&format!("{items}?limit=many")).await;
+    assert!(query.status == 400 || query.status == 422);
+    assert!(!query.text.contains("deserialize"), "{}", query.text);
+    assert_eq!(owner.seq(&workspace).await, seq, "nothing was stored");
+}

@@ -80,13 +80,7 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
             Err(error) => return refuse_all(done, waiting, error.into()),
         };
         let mut group = Group::new(core, items);
-        let mut refused = Vec::new();
-        for job in waiting {
-            match group.take(core, job) {
-                Ok(()) => {}
-                Err(refusal) => refused.push(*refusal),
-            }
-        }
+        let refused = group.take_all(core, waiting, &mut done);
         // A refusal of a retried operation must not hide the answer that it got the first time.
         known::answer_refused(db, core, refused, &mut done).await;
         if group.members.is_empty() {
@@ -202,6 +196,34 @@ impl Group {
             now: Utc::now().trunc_subsecs(6),
             seq: core.seq,
         }
+    }
+
+    /// Judges all of them, and gives back the refused. From the first on that touches what another
+    /// person makes in this very group they wait for the next one, in their order: a new row is
+    /// written with one person, who is its maker.
+    fn take_all(&mut self, core: &Core, jobs: Vec<Job>, done: &mut Done) -> Vec<(Job, AppError)> {
+        let mut refused = Vec::new();
+        let mut jobs = jobs.into_iter();
+        while let Some(job) = jobs.next() {
+            if self.makes_for_another(&job.request) {
+                done.deferred.push(job);
+                done.deferred.extend(jobs);
+                break;
+            }
+            if let Err(refusal) = self.take(core, job) {
+                refused.push(*refusal);
+            }
+        }
+        refused
+    }
+
+    /// Whether the command names an item that somebody else makes in this group.
+    fn makes_for_another(&self, request: &Request) -> bool {
+        commands_places(request).iter().any(|place| {
+            let item = self.overlay.get(place);
+            let made_by = item.map(|item| item.created_by);
+            !self.before.contains_key(place) && made_by.is_some_and(|maker| maker != request.user)
+        })
     }
 
     /// Judges a job and takes it in, or gives it back with the reason. A panic is a refusal too.
@@ -441,4 +463,112 @@ pub(super) fn refuse_all(mut done: Done, jobs: Vec<Job>, error: AppError) -> Don
     done.answers
         .extend(jobs.into_iter().map(|job| (job, Err(each()))));
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use lru::LruCache;
+    use std::num::NonZeroUsize;
+    use tokio::sync::{Semaphore, oneshot};
+    use uuid::Uuid;
+
+    use super::super::command::{Remember, Shape};
+    use super::*;
+    use crate::domain::edit::{ItemPatch, NewItem, RawValues};
+    use crate::domain::log::Actor;
+    use crate::domain::schema::Schema;
+    use crate::domain::schema_change::new_list;
+    use crate::ids::{ItemId, WorkspaceId};
+    use crate::store::workspaces::Workspace;
+
+    /// A workspace with one list without columns.
+    fn core(members: &[UserId]) -> (Core, ListId) {
+        let now = Utc::now();
+        let (id, list) = (Uuid::now_v7(), ListId(Uuid::now_v7()));
+        let made = new_list(list, "List", &[], 0, members[0], now).unwrap();
+        let lists = BTreeMap::from([(list, Arc::new(made))]);
+        let few = NonZeroUsize::new(8).unwrap();
+        let core = Core {
+            workspace: Workspace {
+                id: WorkspaceId(id),
+                name: "Workspace".to_owned(),
+                seq: 1,
+                head_hash: vec![0; 32],
+                schema_version: 1,
+                oldest_seq: 1,
+                created_at: now,
+                created_by: members[0],
+                updated_at: now,
+                deleted_at: None,
+            },
+            id: WorkspaceId(id),
+            seq: 1,
+            hash: [0; 32],
+            schema_version: 1,
+            schema: Arc::new(Schema { lists }),
+            members: Arc::new(members.iter().map(|user| (*user, Role::Editor)).collect()),
+            next_numbers: BTreeMap::new(),
+            items: LruCache::new(few),
+            ops: LruCache::new(few),
+        };
+        (core, list)
+    }
+
+    fn job(user: UserId, command: ItemCommand) -> Job {
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        Job {
+            request: Request {
+                user,
+                actor: Actor::User(user),
+                op: None,
+                remember: None::<Remember>,
+                shape: Shape::Ack,
+                command: Command::Items(command),
+            },
+            reply: oneshot::channel().0,
+            _permit: permit,
+        }
+    }
+
+    #[test]
+    fn an_item_is_its_makers_whoever_edits_it_at_once() {
+        let (maker, editor) = (UserId(Uuid::now_v7()), UserId(Uuid::now_v7()));
+        let (core, list) = core(&[maker, editor]);
+        let id = ItemId(Uuid::now_v7());
+        let create = || ItemCommand::Create {
+            list,
+            items: vec![NewItem {
+                id,
+                fresh: false,
+                values: RawValues::default(),
+            }],
+            typecast: false,
+        };
+        let edit = || ItemCommand::Update {
+            list,
+            items: vec![ItemPatch {
+                id,
+                values: RawValues::default(),
+                if_version: None,
+                if_values: None,
+            }],
+            typecast: false,
+        };
+        // A new row is stored with one person: its maker's own edits may stand in its group, those
+        // of another wait for the next.
+        let jobs = vec![
+            job(maker, create()),
+            job(maker, edit()),
+            job(editor, edit()),
+            job(maker, edit()),
+        ];
+        let mut group = Group::new(&core, HashMap::new());
+        let mut done = Done::default();
+        let refused = group.take_all(&core, jobs, &mut done);
+        assert!(refused.is_empty());
+        assert_eq!(group.members.len(), 2);
+        assert_eq!(done.deferred.len(), 2);
+        let rows = group.item_rows();
+        assert_eq!((rows[0].known_version, rows[0].by), (0, maker));
+    }
 }
