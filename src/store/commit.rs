@@ -103,7 +103,7 @@ const STATEMENT: &str = "SELECT estatebase.write_group(\
     $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45)";
 
 /// How long the database may take to answer before its answer counts as lost.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(6);
 
 /// Why a group was not committed, as far as is known.
 #[derive(Debug)]
@@ -128,9 +128,7 @@ pub async fn commit_group(
             writer.keep();
             written.map_err(CommitError::Refused)
         }
-        Err(_) => Err(CommitError::Lost(StoreError::Away(sqlx::Error::Io(
-            std::io::ErrorKind::TimedOut.into(),
-        )))),
+        Err(_) => Err(CommitError::Lost(StoreError::silent())),
     }
 }
 

@@ -19,6 +19,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The database did not answer in time.
+    pub fn silent() -> Self {
+        StoreError::Away(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+    }
+
     /// Stored data that the code can't read.
     pub fn corrupt(what: &str) -> Self {
         StoreError::Fault(anyhow::anyhow!("unreadable in the database: {what}"))

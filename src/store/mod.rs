@@ -23,13 +23,20 @@ mod writers;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool};
 
 pub use error::StoreError;
 pub use tx::{Purpose, Tx};
 
 use self::writers::Writers;
+
+/// How long a connection that came back may take to answer before it is left.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How often the database is asked whether it is there, and how long each time.
+const PINGS: u32 = 4;
+const PINGED_WITHIN: Duration = Duration::from_millis(450);
 
 /// The pool of connections, signed in as the app's role.
 #[derive(Clone)]
@@ -62,6 +69,14 @@ impl Db {
             // A connection that waited is used as it is: a dead one shows at its first statement.
             .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(300))
+            // Who stopped waiting for an answer gives back a connection that may never give one.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    let answer = tokio::time::timeout(ANSWERED_WITHIN, connection.ping()).await;
+                    answer.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options.clone());
         Db {
             pool,
@@ -70,10 +85,16 @@ impl Db {
         }
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers. Connections that died unnoticed are left behind on the way.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("SELECT 1").execute(&self.pool).await?;
-        Ok(())
+        for _ in 0..PINGS {
+            let answer = sqlx::query("SELECT 1").execute(&self.pool);
+            match tokio::time::timeout(PINGED_WITHIN, answer).await {
+                Err(_) | Ok(Err(sqlx::Error::Io(_))) => {}
+                Ok(answer) => return Ok(answer.map(drop)?),
+            }
+        }
+        Err(StoreError::silent())
     }
 
     /// The pool for the tables of the identity provider, which belong to no workspace.

@@ -3,6 +3,8 @@
 //!
 //! It is a SeaORM connection too: entities and raw SQL run in the same transaction.
 
+use std::time::Duration;
+
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
@@ -10,6 +12,9 @@ use tokio::sync::Mutex;
 
 use super::{Db, StoreError};
 use crate::ids::WorkspaceId;
+
+/// A transaction's start waits for nothing but the pool and the way to the database and back.
+const BEGUN_WITHIN: Duration = Duration::from_millis(3_500);
 
 /// What a transaction is for: it decides its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,20 +46,26 @@ impl Tx {
         purpose: Purpose,
     ) -> Result<Tx, StoreError> {
         let settings = match purpose {
-            Purpose::Read => "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000",
+            Purpose::Read => {
+                "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000; \
+                 SET LOCAL idle_in_transaction_session_timeout = 10000"
+            }
             Purpose::Snapshot => {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 10000; \
-                 SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
+                 SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
             }
             Purpose::Page => {
-                "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000; SET LOCAL enable_seqscan = off; \
+                "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000; \
+                 SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL enable_seqscan = off; \
                  SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
             }
             Purpose::Write => {
-                "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000"
+                "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
+                 SET LOCAL idle_in_transaction_session_timeout = 5000"
             }
             Purpose::Commit => {
                 "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
+                 SET LOCAL idle_in_transaction_session_timeout = 5000; \
                  SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
                  SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan"
             }
@@ -62,12 +73,14 @@ impl Tx {
         // A UUID's text holds nothing but hex digits and hyphens: safe to write into the statement.
         let begin = format!("{settings}; SET LOCAL app.workspace_id = '{workspace}'");
         // After a restart of the database every connection in the pool is dead and says so here, where
-        // nothing has happened yet: one after the other is left behind.
+        // nothing has happened yet; one that a router forgot says nothing at all. One after the other is
+        // left behind.
         for _ in 0..db.pool().size() {
-            match db.pool().begin_with(AssertSqlSafe(begin.clone())).await {
-                Err(sqlx::Error::Io(_)) => {}
-                Err(error) if is_shutdown(&error) => {}
-                begun => return Ok(Tx::new(begun?)),
+            let begun = db.pool().begin_with(AssertSqlSafe(begin.clone()));
+            match tokio::time::timeout(BEGUN_WITHIN, begun).await {
+                Err(_) | Ok(Err(sqlx::Error::Io(_))) => {}
+                Ok(Err(error)) if is_shutdown(&error) => {}
+                Ok(begun) => return Ok(Tx::new(begun?)),
             }
         }
         Ok(Tx::new(db.pool().begin_with(AssertSqlSafe(begin)).await?))

@@ -149,7 +149,6 @@ async fn a_silent_database_leaves_the_server_alive_and_well_after() {
 
 /// After a router or a pooler forgot them, connections look open and never answer.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a question to Postgres has no time limit of its own: a connection that answers nothing is waited for forever"]
 async fn connections_that_died_unnoticed_are_replaced() {
     let (begun, times) = (Instant::now(), rounds("DEATHS", 1));
     let (app, proxy, owner, path) = ground().await;
@@ -166,7 +165,6 @@ async fn connections_that_died_unnoticed_are_replaced() {
 
 /// The server's end of a connection is gone, the database's is not, and a transaction is open on it.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "nothing ends a transaction that its server left open: store::Tx has to set idle_in_transaction_session_timeout"]
 async fn a_transaction_that_nobody_ends_blocks_its_workspace_only_for_a_while() {
     let (begun, times) = (Instant::now(), rounds("STRANDED", 1));
     let (app, proxy, owner, path) = ground().await;

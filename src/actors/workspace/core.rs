@@ -24,6 +24,9 @@ const ITEMS_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
 /// Answers kept in memory, so that a prompt retry needs no read.
 const OPS_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
 
+/// Longer answers are left to the table of operations: they would fill the memory.
+const KEPT_ANSWER: usize = 16 * 1024;
+
 /// What everyone may look at while the lane works.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -141,6 +144,14 @@ impl Core {
 
     pub(super) fn role_of(&self, user: UserId) -> Option<Role> {
         self.members.get(&user).copied()
+    }
+
+    /// Keeps an operation's answer at hand for a prompt retry.
+    pub(super) fn keep_op(&mut self, key: (UserId, String), kept: KeptOp) {
+        let body = kept.answer.body.as_ref();
+        if body.is_none_or(|body| body.get().len() <= KEPT_ANSWER) {
+            self.ops.put(key, kept);
+        }
     }
 
     /// The items at these places, from memory or else from Postgres (in the transaction that holds the

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::core::Core;
 use crate::error::AppError;
 use crate::store::commit::{
-    CommitError, GroupWrite, Written, commit_group, is_logged, write_group,
+    CommitError, GroupWrite, PATIENCE, Written, commit_group, is_logged, write_group,
 };
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 use crate::telemetry;
@@ -100,10 +100,11 @@ pub(super) async fn commit_in(
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
     done(write_group(&mut tx, write, now).await?)?;
-    match tx.commit().await {
-        Ok(()) => Ok(()),
-        Err(lost @ StoreError::Away(_)) => look_for(db, core, write, lost).await,
-        Err(error) => Err(error.into()),
+    match tokio::time::timeout(PATIENCE, tx.commit()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(lost @ StoreError::Away(_))) => look_for(db, core, write, lost).await,
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => look_for(db, core, write, StoreError::silent()).await,
     }
 }
 

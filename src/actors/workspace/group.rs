@@ -389,7 +389,7 @@ impl Group {
             let outcome = match &member.job.request.remember {
                 Some(remember) => {
                     let answer = member.answer();
-                    core.ops.put(
+                    core.keep_op(
                         (member.job.request.user, remember.key.clone()),
                         KeptOp {
                             fingerprint: remember.fingerprint,
