@@ -225,9 +225,9 @@ impl Plan {
         let mut values = json!({});
         for _ in 0..self.chance.random_range(0..3) {
             let key = self.key();
-            values[key] = match self.chance.random_range(0..6) {
-                0 => Value::Null,
-                1 => json!("no number"),
+            values[key] = match self.chance.random_range(0..12) {
+                0..4 => Value::Null,
+                4 => json!("no number"),
                 _ => json!(self.chance.random_range(0..5)),
             };
         }

@@ -84,7 +84,8 @@ struct Plan {
 }
 
 const PEOPLE: usize = 4;
-const KEYS: [&str; 4] = ["A", "B", "X", "Y"];
+/// The last is no column at first.
+const KEYS: [&str; 4] = ["A", "A", "B", "X"];
 
 impl Plan {
     fn new(seed: u64) -> Plan {
@@ -93,7 +94,7 @@ impl Plan {
         let rounds = (0..3)
             .map(|_| Round {
                 acts: (0..PEOPLE)
-                    .map(|_| (0..6).map(|_| act(&mut chance)).collect())
+                    .map(|_| (0..10).map(|_| act(&mut chance)).collect())
                     .collect(),
                 fault: match chance.random_range(0..4) {
                     0 => Fault::RestartServer(chance.random_range(0..servers)),
@@ -125,7 +126,7 @@ fn act(chance: &mut StdRng) -> Act {
         20..50 => Act::Edit {
             pick,
             key,
-            value: (value > 9).then_some(value),
+            value: (value > 33).then_some(value),
         },
         50..60 => Act::EditMany { picks, key, value },
         60..68 => Act::Delete { picks },
