@@ -28,7 +28,7 @@ pub const MAX_BODY: usize = 16 << 20;
 /// How deep JSON may nest.
 const MAX_DEPTH: usize = 32;
 /// How long a read waits for `X-Min-Seq`.
-const MIN_SEQ_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const MIN_SEQ_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A signed-in person, counted against the limits.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::cursor::{self, cut, page_size};
 use super::extract::{Access, Body, Caller, access, if_match, path_id, query, remember, state};
 use super::problem::{X_WORKSPACE_SEQ, json_at};
+use super::settled::{is_settled, settled};
 use super::submit;
 use crate::actors::workspace::Shape;
 use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues, Versions, list_of};
@@ -100,8 +101,16 @@ pub(super) async fn at_list(
 /// The items in the trash, by id.
 pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: TrashQuery = query(&request)?;
-    let (access, list) = at_list(&request, &caller, Action::Read).await?;
-    let state = state(&request)?;
+    settled(async || trash_once(&request, &caller, &asked).await).await
+}
+
+async fn trash_once(
+    request: &HttpRequest,
+    caller: &Caller,
+    asked: &TrashQuery,
+) -> Result<Option<HttpResponse>, AppError> {
+    let (access, list) = at_list(request, caller, Action::Read).await?;
+    let state = state(request)?;
     let shown = match &asked.columns {
         None => Arc::clone(&list),
         Some(keys) => Arc::new(only(&list, keys.split(',').map(str::trim))?),
@@ -126,6 +135,9 @@ pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         limit + 1,
     )
     .await?;
+    if !is_settled(&mut tx, &access).await? {
+        return Ok(None);
+    }
     let (workspace, shelf) = (access.snapshot.id, Shelf::Trash);
     let count = match counting {
         None => None,
@@ -142,10 +154,10 @@ pub async fn trash(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         .last()
         .filter(|_| more)
         .map(|last| cursor::seal(&state.settings, &question, last.id.uuid().as_bytes()));
-    Ok(json_at(
+    Ok(Some(json_at(
         access.snapshot.seq,
         page_body(&shown, &items, next.as_deref(), count),
-    ))
+    )))
 }
 
 /// How items are to be counted.
@@ -215,8 +227,7 @@ pub(super) fn page_body(
 }
 
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let (access, list) = at_list(&request, &caller, Action::Read).await?;
-    let item = find(&request, &access, &list).await?;
+    let (access, list, item) = find(&request, &caller).await?;
     if item.deleted_at.is_some() {
         return Err(AppError::gone("The item is in the trash"));
     }
@@ -230,13 +241,28 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
         .body(item.to_wire(&list)))
 }
 
-async fn find(request: &HttpRequest, access: &Access, list: &List) -> Result<Item, AppError> {
+async fn find(
+    request: &HttpRequest,
+    caller: &Caller,
+) -> Result<(Access, Arc<List>, Item), AppError> {
+    settled(async || find_once(request, caller).await).await
+}
+
+async fn find_once(
+    request: &HttpRequest,
+    caller: &Caller,
+) -> Result<Option<(Access, Arc<List>, Item)>, AppError> {
+    let (access, list) = at_list(request, caller, Action::Read).await?;
     let id: ItemId = path_id(request, "item_id")?;
     let state = state(request)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
-    let mut found = store::items::find(&mut tx, access.snapshot.id, list, &[id]).await?;
+    let mut found = store::items::find(&mut tx, access.snapshot.id, &list, &[id]).await?;
+    if !is_settled(&mut tx, &access).await? {
+        return Ok(None);
+    }
     tx.commit().await?;
-    found.pop().ok_or_else(AppError::not_found)
+    let item = found.pop().ok_or_else(AppError::not_found)?;
+    Ok(Some((access, list, item)))
 }
 
 pub async fn create(
@@ -399,8 +425,7 @@ struct HistoryQuery {
 /// Every change of an item, newest first; of one in the trash too.
 pub async fn history(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: HistoryQuery = query(&request)?;
-    let (access, list) = at_list(&request, &caller, Action::Read).await?;
-    let item = find(&request, &access, &list).await?;
+    let (access, list, item) = find(&request, &caller).await?;
     let state = state(&request)?;
     let limit = page_size(asked.limit)?;
     let question = format!("history {} {} {}", access.snapshot.id, list.id, item.id);

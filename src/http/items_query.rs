@@ -12,6 +12,7 @@ use super::cursor::{self, cut, page_size};
 use super::extract::{Body, Caller, query, state};
 use super::items::{Counting, at_list, only, page_body};
 use super::problem::json_at;
+use super::settled::{is_settled, settled};
 use crate::domain::filter::Filter;
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
@@ -158,10 +159,18 @@ async fn answer(
     caller: &Caller,
     asked: Asked,
 ) -> Result<HttpResponse, AppError> {
+    settled(async || answer_once(request, caller, &asked).await).await
+}
+
+async fn answer_once(
+    request: &HttpRequest,
+    caller: &Caller,
+    asked: &Asked,
+) -> Result<Option<HttpResponse>, AppError> {
     let (access, list) = at_list(request, caller, Action::Read).await?;
     let state = state(request)?;
     let workspace = access.snapshot.id;
-    let Question { filter, sort } = Question::read(&asked, &list, caller.0.user)?;
+    let Question { filter, sort } = Question::read(asked, &list, caller.0.user)?;
     let shown = match &asked.columns {
         None => Arc::clone(&list),
         Some(keys) => Arc::new(only(&list, keys.iter())?),
@@ -190,6 +199,9 @@ async fn answer(
         limit + 1,
     )
     .await?;
+    if !is_settled(&mut tx, &access).await? {
+        return Ok(None);
+    }
     let filter = filter.as_ref();
     let mut count = None;
     if counting == Some(Counting::Exact) {
@@ -206,10 +218,10 @@ async fn answer(
         let position = sort.position(&list.columns, last);
         cursor::seal(&state.settings, &question, &sort.write_position(&position))
     });
-    Ok(json_at(
+    Ok(Some(json_at(
         access.snapshot.seq,
         page_body(&shown, &items, next.as_deref(), count),
-    ))
+    )))
 }
 
 /// The part of a request that decides which items come in which order.

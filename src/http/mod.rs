@@ -23,6 +23,7 @@ pub mod openapi;
 mod problem;
 pub mod request_id;
 pub mod routes;
+mod settled;
 pub mod state;
 mod submit;
 mod workspaces;

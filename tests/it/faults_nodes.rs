@@ -281,7 +281,6 @@ async fn two_owners_who_demote_each_other_leave_one() {
 
 /// A client drops the event of a version that it read in a page: so a page must show all of it.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "rows may be newer than the schema that they are shown under: the page's transaction has to look at schema_version"]
 async fn a_page_shows_all_of_the_versions_that_it_names() {
     let app = TestApp::new().await;
     let second = app.again();
