@@ -21,6 +21,7 @@ mod matrix;
 mod members;
 mod migrate;
 mod queries;
+mod resumes;
 mod socket_joins;
 mod socket_limits;
 mod socket_protocol;
