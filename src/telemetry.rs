@@ -75,6 +75,8 @@ pub const COMMIT_GROUP: &str = "estatebase_commit_group_commands";
 pub const COMMITS_IN_DOUBT: &str = "estatebase_commits_in_doubt_total";
 /// Events committed.
 pub const EVENTS: &str = "estatebase_events_total";
+/// Pages of the log read for sockets that came back.
+pub const REPLAY_READS: &str = "estatebase_replay_reads_total";
 /// Rows that imports stored.
 pub const IMPORT_ROWS: &str = "estatebase_import_rows_total";
 
@@ -139,6 +141,12 @@ const METRICS: &[(Kind, &str, Unit, &str)] = &[
         "Commits whose answer was lost and looked up",
     ),
     (Kind::Counter, EVENTS, Unit::Count, "Events committed"),
+    (
+        Kind::Counter,
+        REPLAY_READS,
+        Unit::Count,
+        "Pages of the log read for sockets that came back",
+    ),
     (
         Kind::Counter,
         IMPORT_ROWS,

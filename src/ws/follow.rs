@@ -210,7 +210,7 @@ mod tests {
                     list: Some(ListId(Uuid::from_u128(list))),
                     rows: 1,
                 };
-                EncodedEvent::new(&header, &[Some("{}")])
+                EncodedEvent::new(&header, &[0; 32], &[Some("{}")])
             })
             .collect();
         Arc::new(EventBatch::new(workspace, after, through, "mark", events))

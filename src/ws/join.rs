@@ -1,13 +1,15 @@
 //! One join of a workspace: may the person, where does the hub's news begin, and what of the past
 //! leads there. Live events queue meanwhile; who joins puts them behind what comes out here.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::Gateway;
 use super::follow::Waiting;
-use super::replay::{Replay, replay};
+use super::replay::replay;
 use crate::actors::outbox::Outbox;
-use crate::actors::workspace::{EventBatch, Lists, Subscribed, Subscription};
+use crate::actors::workspace::{EventBatch, Lists, Past, Subscribed, Subscription};
 use crate::domain::edit::list_of;
 use crate::domain::event::Audience;
 use crate::domain::schema::Schema;
@@ -30,7 +32,7 @@ pub(super) struct Joined {
     pub(super) hub: Subscription,
     pub(super) at: Subscribed,
     /// What became of the position that was asked for.
-    pub(super) past: Option<(Position, Replay)>,
+    pub(super) past: Option<(Position, Past)>,
 }
 
 impl Join {
@@ -56,9 +58,7 @@ impl Join {
             None => None,
             Some(since) => {
                 let class = Audience::of_role(at.role);
-                let oldest = snapshot.oldest_seq;
-                let (db, workspace) = (&gateway.db, self.workspace);
-                let past = replay(db, workspace, &since, at.seq, class, oldest).await?;
+                let past = replay(&handle, &gateway.db, &since, at.seq, class).await?;
                 Some((since, past))
             }
         };
@@ -70,14 +70,14 @@ impl Join {
 pub(super) struct Start {
     pub(super) seq: i64,
     pub(super) mark: String,
-    pub(super) replayed: Option<EventBatch>,
+    pub(super) replayed: Option<Arc<EventBatch>>,
     pub(super) reset: Option<&'static str>,
 }
 
 impl Start {
     pub(super) fn of(
         at: &Subscribed,
-        past: Option<(Position, Replay)>,
+        past: Option<(Position, Past)>,
         waited: &Waiting,
         class: Audience,
     ) -> Start {
@@ -93,12 +93,12 @@ impl Start {
         }
         match past {
             None => from(at.seq, &at.mark, None),
-            Some((_, Replay::Reset(reason))) => from(at.seq, &at.mark, Some(reason)),
+            Some((_, Past::Reset(reason))) => from(at.seq, &at.mark, Some(reason)),
             // The role changed meanwhile: what was read is not what may be seen now.
             Some(_) if class != Audience::of_role(at.role) => {
                 from(at.seq, &at.mark, Some("changed_audience"))
             }
-            Some((since, Replay::Events(batch))) => Start {
+            Some((since, Past::Events(batch))) => Start {
                 seq: since.seq,
                 mark: since.mark,
                 replayed: Some(batch),

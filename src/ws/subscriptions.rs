@@ -276,7 +276,7 @@ impl Session {
         place.follow.stand(start.seq, &start.mark, class);
         let replayed = start
             .replayed
-            .and_then(|batch| place.follow.advance(&[Arc::new(batch)]));
+            .and_then(|batch| place.follow.advance(&[batch]));
         let followed = place.follow.advance_over(&waited);
         let subscribed = ServerFrame::Subscribed {
             id,

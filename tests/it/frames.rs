@@ -450,9 +450,13 @@ fn events() -> String {
     let mut job = header(10, "items.changed");
     job.actor = Actor::Job(JobId(uuid(10)));
     let encoded = vec![
-        EncodedEvent::new(&first, &[Some(&change.to_string()), None]),
-        EncodedEvent::new(&header(9, "list.created"), &[Some(&data.to_string())]),
-        EncodedEvent::new(&job, &[Some(&wide.to_string())]),
+        EncodedEvent::new(&first, &[0; 32], &[Some(&change.to_string()), None]),
+        EncodedEvent::new(
+            &header(9, "list.created"),
+            &[0; 32],
+            &[Some(&data.to_string())],
+        ),
+        EncodedEvent::new(&job, &[0; 32], &[Some(&wide.to_string())]),
     ];
     let batch = EventBatch::new(workspace, 7, 10, MARK, encoded);
     events_frame(7, &[&batch], Audience::Members, &Lists::All)

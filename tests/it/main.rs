@@ -27,6 +27,7 @@ mod members;
 mod migrate;
 mod presence;
 mod queries;
+mod resumes;
 mod socket_joins;
 mod socket_limits;
 mod socket_protocol;

@@ -305,7 +305,7 @@ async fn attempt_once(
         seq: after + 1,
         outcome: Outcome::Ready(effect.answer),
     };
-    let event = EncodedEvent::new(&entry.header, &[Some(&text)]);
+    let event = EncodedEvent::new(&entry.header, &entry.hash, &[Some(&text)]);
     let batch = EventBatch::new(core.id, after, after + 1, &mark(&hash), vec![event]);
     core.seq = write.head.seq;
     core.hash = write.head.hash;

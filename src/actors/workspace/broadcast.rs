@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use bytestring::ByteString;
 
 use crate::domain::event::{Audience, WIDE_BYTES, is_about_items, write_event, write_wide_event};
-use crate::domain::log::EventHeader;
+use crate::domain::log::{EventHeader, Hash, mark};
 use crate::ids::{ListId, WorkspaceId};
 use crate::store::log::LoggedEvent;
 
@@ -23,6 +23,8 @@ pub enum Lists {
 #[derive(Clone, Debug)]
 pub struct EncodedEvent {
     pub seq: i64,
+    /// Of the log's hash here: what names a position, and no more of it.
+    hash: [u8; 8],
     audience: Audience,
     list: Option<ListId>,
     json: ByteString,
@@ -30,7 +32,7 @@ pub struct EncodedEvent {
 
 impl EncodedEvent {
     /// Encodes an event for sockets; a very large one without its values.
-    pub fn new(header: &EventHeader, rows: &[Option<&str>]) -> EncodedEvent {
+    pub fn new(header: &EventHeader, hash: &Hash, rows: &[Option<&str>]) -> EncodedEvent {
         let mut json =
             String::with_capacity(256 + rows.iter().flatten().map(|r| r.len()).sum::<usize>());
         write_event(header, rows, &mut json);
@@ -46,6 +48,7 @@ impl EncodedEvent {
         }
         EncodedEvent {
             seq: header.seq,
+            hash: hash.first_chunk().copied().unwrap_or_default(),
             audience: Audience::of_kind(&header.kind),
             list: header.list.filter(|_| header.kind.starts_with("items.")),
             json: json.into(),
@@ -55,7 +58,12 @@ impl EncodedEvent {
     /// The same for an event read back from the log.
     pub fn logged(event: &LoggedEvent) -> EncodedEvent {
         let rows: Vec<Option<&str>> = event.rows.iter().map(|row| row.text()).collect();
-        EncodedEvent::new(&event.header, &rows)
+        EncodedEvent::new(&event.header, &event.hash, &rows)
+    }
+
+    /// The log's mark at this event.
+    pub fn mark(&self) -> String {
+        mark(&self.hash)
     }
 
     pub fn len(&self) -> usize {
@@ -113,6 +121,10 @@ impl EventBatch {
 
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+    }
+
+    pub(super) fn events(&self) -> &[EncodedEvent] {
+        &self.events
     }
 
     pub fn bytes(&self) -> usize {

@@ -376,7 +376,7 @@ impl Group {
                 .iter()
                 .map(|change| Some(change.as_str()))
                 .collect();
-            encoded.push(EncodedEvent::new(&event.header, &rows));
+            encoded.push(EncodedEvent::new(&event.header, &event.hash, &rows));
         }
         done.batches.push(EventBatch::new(
             core.id,

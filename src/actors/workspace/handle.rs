@@ -13,10 +13,11 @@ use uuid::Uuid;
 use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
 use super::presence::{Appear, Heard, WhoIsHere};
+use super::tail::{Past, Tail};
 use super::{Announce, Close, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::{Outbox, Ticket};
 use crate::actors::relay::Relay;
-use crate::domain::log::Actor as LogActor;
+use crate::domain::log::{Actor as LogActor, mark};
 use crate::domain::presence::Whereabouts;
 use crate::domain::roles::Role;
 use crate::error::AppError;
@@ -36,6 +37,7 @@ pub struct WorkspaceHandle {
     id: WorkspaceId,
     addr: Addr<Workspace>,
     gate: Arc<Gate>,
+    tail: Arc<Tail>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
 }
 
@@ -143,12 +145,15 @@ impl WorkspaceHandle {
         let core = Core::load(reading, id).await?;
         let (sender, snapshot) = watch::channel(Arc::new(core.snapshot()));
         let gate = Arc::new(Gate::new());
-        let actor = Workspace::new(lane, relay, core, sender, Arc::clone(&gate));
+        let tail = Arc::new(Tail::new(id, core.seq, &mark(&core.hash)));
+        let (held, kept) = (Arc::clone(&gate), Arc::clone(&tail));
+        let actor = Workspace::new(lane, relay, core, sender, held, kept);
         let addr = Workspace::start_in_arbiter(arbiter, move |_| actor);
         Ok(WorkspaceHandle {
             id,
             addr,
             gate,
+            tail,
             snapshot,
         })
     }
@@ -239,6 +244,15 @@ impl WorkspaceHandle {
             .await
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))?;
         Ok(subscribed.map(|subscribed| (subscription, subscribed)))
+    }
+
+    /// What happened between a client's position, known by its mark, and `through`, which a
+    /// subscription began at.
+    ///
+    /// Errors: those of the database, where the past lies further back than memory.
+    pub async fn past(&self, db: &Db, since: (i64, &str), through: i64) -> Result<Past, AppError> {
+        let oldest = self.snapshot.borrow().oldest_seq;
+        self.tail.since(db, since, through, oldest).await
     }
 
     /// Lets nothing more in, and waits until what is under way is answered.

@@ -123,7 +123,7 @@ async fn commit(
     core.seq = write.head.seq;
     core.hash = write.head.hash;
     core.next_numbers.insert(list.id, made.next_number);
-    let event = EncodedEvent::new(&entry.header, &[Some(&text)]);
+    let event = EncodedEvent::new(&entry.header, &entry.hash, &[Some(&text)]);
     Ok((
         core.seq,
         Some(EventBatch::new(

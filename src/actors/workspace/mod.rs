@@ -18,6 +18,7 @@ mod import;
 mod known;
 mod news;
 mod presence;
+mod tail;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -36,11 +37,13 @@ pub use core::Snapshot;
 pub use create::{NewWorkspace, create};
 pub use handle::{Subscribed, Subscription, WorkspaceHandle};
 pub use news::JobNews;
+pub use tail::Past;
 
 use self::command::Job;
 use self::core::Core;
 use self::group::Done;
 use self::handle::Gate;
+use self::tail::Tail;
 use super::outbox::{Outbox, Outgoing, Ticket};
 use super::relay::Relay;
 use crate::domain::membership::Members;
@@ -82,6 +85,7 @@ pub(super) struct Workspace {
     /// The members for whom the subscribers were looked at last.
     members: Arc<Members>,
     gate: Arc<Gate>,
+    tail: Arc<Tail>,
     idle_since: Instant,
 }
 
@@ -133,6 +137,7 @@ impl Workspace {
         core: Core,
         snapshot: watch::Sender<Arc<Snapshot>>,
         gate: Arc<Gate>,
+        tail: Arc<Tail>,
     ) -> Self {
         Workspace {
             id: core.id,
@@ -151,6 +156,7 @@ impl Workspace {
             snapshot,
             subscribers: HashMap::new(),
             gate,
+            tail,
             idle_since: Instant::now(),
         }
     }
@@ -270,6 +276,7 @@ impl Workspace {
 
     fn fan_out(&mut self, batch: Arc<EventBatch>) {
         let now = Instant::now();
+        self.tail.push(&batch);
         metrics::counter!(telemetry::EVENTS).increment(batch.len());
         for subscriber in self.subscribers.values_mut() {
             subscriber.outbox.push(Outgoing::Events(Arc::clone(&batch)));
@@ -279,6 +286,7 @@ impl Workspace {
 
     /// The log is not the one that the sockets followed: each begins anew from its head.
     fn reset(&self, head: &group::Diverged) {
+        self.tail.restart(head.seq, &head.mark);
         let mark: Arc<str> = head.mark.as_str().into();
         for subscriber in self.subscribers.values() {
             subscriber.outbox.push(Outgoing::Reset {

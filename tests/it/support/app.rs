@@ -45,6 +45,13 @@ impl TestApp {
         TestApp::wired(db, folder, db_url, false, Some(url.to_owned()))
     }
 
+    /// The same, with a proxy before its database.
+    pub(crate) async fn again_behind_a_proxy(&self) -> (TestApp, Proxy) {
+        let (proxy, url) = Proxy::before(&self.db.app_url()).await;
+        let (db, folder) = (Arc::clone(&self.db), Arc::clone(&self.folder));
+        (TestApp::wired(db, folder, url, false, None), proxy)
+    }
+
     fn on(db: Arc<TestDb>, folder: Arc<TempDir>) -> TestApp {
         let url = db.app_url();
         TestApp::wired(db, folder, url, false, None)
