@@ -122,6 +122,10 @@ async fn a_join_that_is_taken_back_and_made_again_happens_once() {
     let early = json!({"seq": from["seq"], "mark": from["mark"]});
     let seq = from["seq"].as_i64().unwrap();
 
+    // A server that did not see it happen reads the past in the log.
+    let app = app.again();
+    let owner = owner.at(&app);
+    assert_eq!(owner.seq(&workspace).await, seq + 6);
     let mut socket = Socket::open(&app, &owner).await;
     let subscribe = |id: i64, since: &Value| {
         json!({"type": "subscribe", "id": id, "workspace": last(&workspace), "lists": "all",
