@@ -321,7 +321,7 @@ mod tests {
             let mut roster = Roster::default();
             let mut heard: BTreeMap<Uuid, Person> = BTreeMap::new();
             let (mut now, mut seq, mut removed) = (seconds(0), 0, Vec::new());
-            let home = |n: u8| if n % 2 == 0 { Home::Here } else { NODE };
+            let home = |n: u8| if n.is_multiple_of(2) { Home::Here } else { NODE };
             for step in steps {
                 match step {
                     Step::Appear(n, item, editing, at) => {

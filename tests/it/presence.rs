@@ -79,10 +79,10 @@ async fn hear(socket: &mut Socket, person: &Person, state: &str) -> Value {
     loop {
         let frame = heard(socket).await;
         let mut users = frame["users"].as_array().unwrap().iter();
-        if let Some(one) = users.find(|one| one["user"] == person.id.as_str()) {
-            if one["state"] == state {
-                return one.clone();
-            }
+        if let Some(one) = users.find(|one| one["user"] == person.id.as_str())
+            && one["state"] == state
+        {
+            return one.clone();
         }
     }
 }
