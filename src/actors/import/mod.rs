@@ -217,9 +217,9 @@ async fn run<S: BatchSink>(job: ImportJob, sink: &S, stop: &CancellationToken) -
     }
 }
 
-/// While people edit beside it, an import rests so many times as long as its batch took: it has a third
+/// While people edit beside it, an import rests so many times as long as its batch took: it has a sixth
 /// of the lane, and of the disk.
-const GIVEN_WAY: u32 = 2;
+const GIVEN_WAY: u32 = 5;
 
 async fn attempt<S: BatchSink>(
     job: ImportJob,
