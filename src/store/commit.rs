@@ -40,6 +40,8 @@ pub struct ItemRow {
     pub at: DateTime<Utc>,
     pub by: UserId,
     pub deleted_at: Option<DateTime<Utc>>,
+    /// Who made it: of a new one that others changed in the same group, another than `by`.
+    pub made_by: UserId,
 }
 
 /// An event of the group.
@@ -100,7 +102,7 @@ pub enum Written {
 /// each new connection a look-up.
 const STATEMENT: &str = "SELECT estatebase.write_group(\
     $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,\
-    $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45)";
+    $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46)";
 
 /// How long the database may take to answer before its answer counts as lost.
 pub const PATIENCE: Duration = Duration::from_secs(6);
@@ -165,7 +167,8 @@ async fn write(
         .bind(column(items, |r| r.stored.as_str()))
         .bind(column(items, |r| r.at))
         .bind(column(items, |r| r.by.uuid()))
-        .bind(column(items, |r| r.deleted_at));
+        .bind(column(items, |r| r.deleted_at))
+        .bind(column(items, |r| r.made_by.uuid()));
     let events = &group.events;
     query = query
         .bind(column(events, |e| e.header.seq))

@@ -16,6 +16,19 @@ use crate::ids::WorkspaceId;
 /// A transaction's start waits for nothing but the pool and the way to the database and back.
 const BEGUN_WITHIN: Duration = Duration::from_millis(3_500);
 
+/// In milliseconds. Who leaves a transaction open, a halted server or a cut connection, loses it: the
+/// head of a log may hang on it.
+const READ_LIMITS: &str = "SET LOCAL statement_timeout = 10000; \
+    SET LOCAL idle_in_transaction_session_timeout = 10000;";
+const WRITE_LIMITS: &str = "SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
+    SET LOCAL idle_in_transaction_session_timeout = 5000;";
+/// Pages follow their index, row by row.
+const ALONG_THE_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
+    SET LOCAL enable_sort = off;";
+/// Sets of rows are found by index, with a plan that is kept.
+const BY_INDEX: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+    SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan;";
+
 /// What a transaction is for: it decides its limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -45,33 +58,19 @@ impl Tx {
         workspace: WorkspaceId,
         purpose: Purpose,
     ) -> Result<Tx, StoreError> {
-        let settings = match purpose {
-            Purpose::Read => {
-                "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000; \
-                 SET LOCAL idle_in_transaction_session_timeout = 10000"
-            }
-            Purpose::Snapshot => {
-                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 10000; \
-                 SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-            }
-            Purpose::Page => {
-                "BEGIN READ ONLY; SET LOCAL statement_timeout = 10000; \
-                 SET LOCAL idle_in_transaction_session_timeout = 10000; SET LOCAL enable_seqscan = off; \
-                 SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-            }
-            Purpose::Write => {
-                "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
-                 SET LOCAL idle_in_transaction_session_timeout = 5000"
-            }
-            Purpose::Commit => {
-                "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
-                 SET LOCAL idle_in_transaction_session_timeout = 5000; \
-                 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
-                 SET LOCAL enable_seqscan = off; SET LOCAL plan_cache_mode = force_generic_plan"
-            }
+        let (start, limits, plan) = match purpose {
+            Purpose::Read => ("BEGIN READ ONLY", READ_LIMITS, ""),
+            Purpose::Snapshot => (
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                READ_LIMITS,
+                ALONG_THE_INDEX,
+            ),
+            Purpose::Page => ("BEGIN READ ONLY", READ_LIMITS, ALONG_THE_INDEX),
+            Purpose::Write => ("BEGIN", WRITE_LIMITS, ""),
+            Purpose::Commit => ("BEGIN", WRITE_LIMITS, BY_INDEX),
         };
         // A UUID's text holds nothing but hex digits and hyphens: safe to write into the statement.
-        let begin = format!("{settings}; SET LOCAL app.workspace_id = '{workspace}'");
+        let begin = format!("{start}; {limits} {plan} SET LOCAL app.workspace_id = '{workspace}'");
         // After a restart of the database every connection in the pool is dead and says so here, where
         // nothing has happened yet; one that a router forgot says nothing at all. One after the other is
         // left behind.

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use chrono::Utc;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -12,6 +13,7 @@ use super::session::{Context, Session, problem};
 use crate::actors::workspace::{Command, Remember, Reply, Request, Shape};
 use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues};
 use crate::domain::log::{Actor, Hash};
+use crate::domain::op::check;
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{ItemId, WorkspaceId};
 use crate::wire::canonical::write_canonical;
@@ -71,6 +73,9 @@ impl Session {
         };
         if command.len() > MAX_FRAME_ITEMS {
             let error = AppError::too_large("Larger writes go over REST");
+            return self.reject(op, &error, ctx);
+        }
+        if let Err(error) = check(op, Utc::now()) {
             return self.reject(op, &error, ctx);
         }
         if self.in_flight >= MAX_IN_FLIGHT {

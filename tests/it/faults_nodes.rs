@@ -268,8 +268,7 @@ async fn two_owners_who_demote_each_other_leave_one() {
             .await
             .is(200);
     }
-    let log = one.get(&format!("{workspace}/audit/verify")).await;
-    assert_eq!(log.is(200)["ok"], true);
+    one.verified(&workspace).await;
     let outcome = format!("an owner always; {} to {}", fell[0], fell[1]);
     report(
         "two owners demote each other, on two nodes",

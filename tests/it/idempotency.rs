@@ -5,7 +5,7 @@ use futures::future::join_all;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, ground, last};
 use crate::support::db::execute;
 use crate::support::socket::Socket;
 
@@ -153,8 +153,8 @@ async fn a_sockets_op_takes_effect_once_and_is_carried_by_its_event() {
     let item = owner.item(&list, json!({"Price": 0})).await;
     let mut socket = Socket::open(&app, &owner).await;
     socket.follow(&workspace, None).await;
-    let op = "01900000-0000-7000-8000-0000000000ff";
-    let last = |path: &str| path.rsplit('/').next().unwrap().to_owned();
+    let op = uuid::Uuid::now_v7().to_string();
+    let op = op.as_str();
     let edit = json!({"type": "edit", "op": op, "workspace": last(&workspace), "list": last(&list),
         "items": [{"id": item, "values": {"Price": 5}}]});
     socket.send(edit.clone()).await;
@@ -176,4 +176,23 @@ async fn a_sockets_op_takes_effect_once_and_is_carried_by_its_event() {
         .keyed(&path, op, body)
         .await
         .refuses(422, "idempotency_mismatch");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_op_is_refused_once_nobody_remembers_what_it_did() {
+    let (app, owner, workspace, list) = ground().await;
+    let item = owner.item(&list, json!({"Price": 0})).await;
+    let mut socket = Socket::open(&app, &owner).await;
+    for (op, code) in [
+        ("01900000-0000-7000-8000-0000000000ff", "gone"),
+        ("5f5b2f6e-7e4b-4d5c-9d5e-0f3d8a3b1c2d", "validation"),
+    ] {
+        let edit = json!({"type": "edit", "op": op, "workspace": last(&workspace),
+            "list": last(&list), "items": [{"id": item, "values": {"Price": 5}}]});
+        socket.send(edit).await;
+        let refused = socket.next("reject").await;
+        assert_eq!(refused["problem"]["code"], code, "{refused}");
+    }
+    let item = owner.get(&format!("{list}/items/{item}")).await;
+    assert_eq!(item.is(200)["version"], 1);
 }

@@ -62,13 +62,7 @@ async fn real_sales_become_a_list_and_every_row_is_there() {
         entry["change"]["set"]["street"],
         page.body["data"][500]["values"]["street"]
     );
-    assert_eq!(
-        owner
-            .get(&format!("{workspace}/audit/verify"))
-            .await
-            .is(200)["ok"],
-        true
-    );
+    owner.verified(&workspace).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

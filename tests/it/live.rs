@@ -6,21 +6,8 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::app::{Person, TestApp};
+use crate::support::app::{ground, last};
 use crate::support::socket::Socket;
-
-fn last(path: &str) -> String {
-    path.rsplit('/').next().unwrap().to_owned()
-}
-
-/// A server, its owner, a workspace and a list of prices.
-async fn ground() -> (TestApp, Person, String, String) {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
-    (app, owner, workspace, list)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_people_see_each_others_edits_in_one_order() {
@@ -256,6 +243,5 @@ async fn two_servers_on_one_database_behave_as_one() {
     assert_eq!(now, 2 + 20);
     socket.reach(&workspace, now).await;
     assert_eq!(socket.events.len(), 20);
-    let verdict = owner.get(&format!("{workspace}/audit/verify")).await;
-    assert_eq!(verdict.is(200)["ok"], true);
+    owner.verified(&workspace).await;
 }

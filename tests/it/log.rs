@@ -99,8 +99,7 @@ async fn whatever_happens_at_once_the_log_is_gapless_and_sockets_see_just_it() {
         .filter(|event| event["seq"].as_i64().unwrap() > from)
         .collect();
     assert_eq!(socket.events, seen);
-    let verdict = owner.get(&format!("{workspace}/audit/verify")).await;
-    assert_eq!(verdict.is(200)["ok"], true, "{}", verdict.text);
+    owner.verified(&workspace).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,13 +192,7 @@ async fn a_command_that_the_database_refuses_fails_alone() {
     }
     let log = events(&owner, &workspace).await;
     assert_eq!(log.len(), 2 + 29);
-    assert_eq!(
-        owner
-            .get(&format!("{workspace}/audit/verify"))
-            .await
-            .is(200)["ok"],
-        true
-    );
+    owner.verified(&workspace).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use estatebase::http::routes::{Needs, table};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{Person, TestApp};
+use crate::support::app::{Person, TestApp, last};
 use crate::support::socket::Socket;
 
 /// What a route answers to those who may call it, and the lowest of them.
@@ -144,10 +144,6 @@ impl Place {
             .replace("{key}", "Price")
             .replace("{job_id}", "01900000-0000-7000-8000-000000000000")
     }
-}
-
-fn last(path: &str) -> String {
-    path.rsplit('/').next().unwrap().to_owned()
 }
 
 fn rank(role: &str) -> usize {

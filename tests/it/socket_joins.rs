@@ -7,21 +7,9 @@ use tokio_tungstenite::tungstenite::Message;
 use url::Url;
 use uuid::Uuid;
 
-use crate::support::app::{Person, TestApp};
+use crate::support::app::{TestApp, ground, last};
 use crate::support::db::{execute, server_url};
 use crate::support::socket::{Closed, Socket};
-
-fn last(path: &str) -> String {
-    path.rsplit('/').next().unwrap().to_owned()
-}
-
-async fn ground() -> (TestApp, Person, String, String) {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
-    (app, owner, workspace, list)
-}
 
 /// The test's database as the superuser, behind the server's back.
 async fn superuser(app: &TestApp) -> PgConnection {
@@ -105,8 +93,7 @@ async fn a_restored_backup_is_told_by_a_reset() {
     assert_eq!(now["seq"], start + 2);
     price(6).await;
     socket.reach(&workspace, start + 3).await;
-    let verdict = owner.get(&format!("{workspace}/audit/verify")).await;
-    assert_eq!(verdict.is(200)["ok"], true);
+    owner.verified(&workspace).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,14 +8,10 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::{Person, TestApp};
+use crate::support::app::{Person, TestApp, last};
 use crate::support::program::{Server, data_folder};
 use crate::support::raw::{FIN, Heard, PING, PONG, RawSocket, UPGRADE, ask, frame, text};
 use crate::support::socket::Socket;
-
-fn last(path: &str) -> String {
-    path.rsplit('/').next().unwrap().to_owned()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_pings_or_frames_is_closed() {

@@ -13,7 +13,7 @@ CREATE FUNCTION estatebase.write_group(
     known_hash bytea,
     -- one row an item, as the group leaves it; known = 0: a new one
     item_list uuid[], item_id uuid[], item_known int8[], item_version int8[], item_seq int8[],
-    item_values text[], item_at timestamptz[], item_by uuid[], item_deleted timestamptz[],
+    item_values text[], item_at timestamptz[], item_by uuid[], item_deleted timestamptz[], item_made_by uuid[],
     event_seq int8[], event_at timestamptz[], event_kind text[], event_actor_kind text[], event_actor uuid[],
     event_op uuid[], event_change uuid[], event_undoes int8[], event_list uuid[], event_rows int4[],
     event_digest bytea[], event_hash bytea[],
@@ -54,9 +54,10 @@ BEGIN
             INSERT INTO estatebase.items
                 (workspace_id, list_id, id, version, seq, "values", created_at, created_by, updated_at,
                  updated_by, deleted_at)
-            SELECT this, r.list_id, r.id, r.version, r.seq, r.stored::jsonb, r.at, r.by, r.at, r.by, r.deleted
+            SELECT this, r.list_id, r.id, r.version, r.seq, r.stored::jsonb, r.at, r.made_by, r.at, r.by, r.deleted
             FROM unnest(item_list, item_id, item_known, item_version, item_seq, item_values, item_at, item_by,
-                        item_deleted) AS r(list_id, id, known, version, seq, stored, at, by, deleted)
+                        item_deleted, item_made_by)
+                AS r(list_id, id, known, version, seq, stored, at, by, deleted, made_by)
             WHERE r.known = 0;
             GET DIAGNOSTICS created = ROW_COUNT;
         END IF;

@@ -3,7 +3,7 @@
 
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::core::Core;
-use super::group::{Diverged, Done};
+use super::done::{Diverged, Done};
 use crate::domain::log::mark;
 use crate::error::AppError;
 use crate::store::log::{Head, LoggedEvent};

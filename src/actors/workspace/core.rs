@@ -9,10 +9,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use lru::LruCache;
 
-use super::command::Answer;
+use super::command::{Answer, Command, Request};
 use crate::domain::item::{Item, Place};
 use crate::domain::log::{Hash, mark};
-use crate::domain::roles::Role;
+use crate::domain::roles::{Action, Role};
 use crate::domain::schema::Schema;
 use crate::error::AppError;
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
@@ -144,6 +144,29 @@ impl Core {
 
     pub(super) fn role_of(&self, user: UserId) -> Option<Role> {
         self.members.get(&user).copied()
+    }
+
+    /// Whether the caller may give this command, as the lane sees it now. What an administrative one
+    /// needs depends on itself: its answer, asked for again, is given to whoever is still a member.
+    pub(super) fn may(&self, request: &Request) -> Result<(), AppError> {
+        if matches!(request.command, Command::Admin(_)) {
+            let role = self.role_of(request.user);
+            return role.map(drop).ok_or_else(AppError::not_found);
+        }
+        self.authorize(request.user, Action::WriteItems).map(drop)
+    }
+
+    /// The caller's role if it allows `action`: 404 to a stranger, 403 to a member.
+    pub(super) fn authorize(&self, user: UserId, action: Action) -> Result<Role, AppError> {
+        let role = self.role_of(user).ok_or_else(AppError::not_found)?;
+        if self.workspace.deleted_at.is_some() && action != Action::Own {
+            return Err(AppError::gone("The workspace is in the trash"));
+        }
+        if role.may(action) {
+            Ok(role)
+        } else {
+            Err(AppError::forbidden())
+        }
     }
 
     /// Keeps an operation's answer at hand for a prompt retry.

@@ -1,5 +1,5 @@
-//! The group commit: judge what has queued, write it as one transaction, and only then change
-//! memory and encode what sockets will see. One bad command is answered alone.
+//! A group under way: its commands judged in order over what it has changed so far, the one write that
+//! makes them durable, and, once it is, what memory and sockets get. Asks the database for nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,159 +8,18 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::broadcast::{EncodedEvent, EventBatch};
-use super::catch_up::hold;
 use super::command::{Answer, Command, Job, Outcome, Reply, Request, answer_items};
 use super::core::{Core, KeptOp};
-use super::durable::{Failure, commit, in_doubt};
+use super::done::Done;
 use super::entry::{NewEvent, event, op_row, payload};
-use super::known;
 use crate::domain::edit::{Bench, ItemCommand, Verdict, judge};
 use crate::domain::event::ITEMS_CHANGED;
 use crate::domain::item::{Item, Place};
 use crate::domain::log::mark;
-use crate::domain::roles::{Action, Role};
 use crate::error::AppError;
 use crate::ids::{ListId, UserId};
 use crate::store::commit::{GroupWrite, HeadMove, ItemRow};
-use crate::store::{Db, Purpose, StoreError};
 use crate::telemetry;
-
-/// How often a group is judged anew when another node was faster.
-const MAX_RACES: u32 = 8;
-
-/// What a group came to: answers to give once its events are on their way.
-#[derive(Default)]
-pub(super) struct Done {
-    pub(super) answers: Vec<(Job, Result<Reply, AppError>)>,
-    pub(super) batches: Vec<EventBatch>,
-    /// The log turned out to be another one; `batches` follow its head.
-    pub(super) diverged: Option<Diverged>,
-    /// Jobs that must wait for another of the same key in this group.
-    pub(super) deferred: Vec<Job>,
-}
-
-/// The head of a log that does not continue the one in memory: a backup was restored.
-pub(super) struct Diverged {
-    pub(super) seq: i64,
-    pub(super) mark: String,
-}
-
-impl Done {
-    fn absorb(&mut self, part: Done) {
-        self.answers.extend(part.answers);
-        self.deferred.extend(part.deferred);
-        if part.diverged.is_some() {
-            self.batches.clear();
-            self.diverged = part.diverged;
-        }
-        self.batches.extend(part.batches);
-    }
-}
-
-/// Commits commands on items.
-pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
-    let mut done = Done::default();
-    let mut waiting = known::take_distinct(core, jobs, &mut done);
-    let mut races = 0;
-    while !waiting.is_empty() {
-        // Another node is at it as well: from here on the head is held before anything is judged.
-        let mut held = None;
-        if races > 0 {
-            match hold(db, core, &mut done, Purpose::Commit).await {
-                Ok(tx) => held = Some(tx),
-                Err(error) => return refuse_all(done, waiting, error),
-            }
-        }
-        let places: Vec<Place> = waiting
-            .iter()
-            .flat_map(|job| commands_places(&job.request))
-            .collect();
-        let items = match core.look_up(db, held.as_mut(), places).await {
-            Ok(items) => items,
-            Err(error) => return refuse_all(done, waiting, error.into()),
-        };
-        let mut group = Group::new(core, items);
-        let refused = group.take_all(core, waiting, &mut done);
-        // A refusal of a retried operation must not hide the answer that it got the first time.
-        known::answer_refused(db, core, refused, &mut done).await;
-        if group.members.is_empty() {
-            return done;
-        }
-        let write = group.assemble(core);
-        let Err(failure) = commit(db, core, held, &write, group.now).await else {
-            group.apply(core, write, &mut done);
-            return done;
-        };
-        races += 1;
-        waiting = group.into_jobs();
-        match failure {
-            Failure::LostRace | Failure::Unwritten | Failure::Store(StoreError::Retry(_))
-                if races <= MAX_RACES =>
-            {
-                tracing::debug!(workspace = %core.id, races, "the group is judged anew");
-            }
-            Failure::Stale if races <= MAX_RACES => core.items.clear(),
-            Failure::KnownOp if races <= MAX_RACES => {
-                waiting = known::answer_known(db, core, waiting, &mut done).await;
-            }
-            Failure::LostRace | Failure::Unwritten | Failure::Stale | Failure::KnownOp => {
-                let busy = AppError::unavailable("The workspace is written elsewhere; try again");
-                return refuse_all(done, waiting, busy);
-            }
-            Failure::Doubt => return refuse_all(done, waiting, in_doubt()),
-            Failure::Store(error @ StoreError::Away(_)) => {
-                return refuse_all(done, waiting, error.into());
-            }
-            Failure::Store(error) if waiting.len() == 1 => {
-                return refuse_all(done, waiting, error.into());
-            }
-            Failure::Store(_) => return halve(db, core, waiting, done).await,
-        }
-    }
-    done
-}
-
-/// Nothing to be tried again: the group is halved until the bad one stands alone.
-async fn halve(db: &Db, core: &mut Core, mut jobs: Vec<Job>, mut done: Done) -> Done {
-    let second = jobs.split_off(jobs.len() / 2);
-    for half in [jobs, second] {
-        let part = Box::pin(run(db, core, half)).await;
-        done.absorb(part);
-    }
-    done
-}
-
-fn commands_places(request: &Request) -> Vec<Place> {
-    match &request.command {
-        Command::Items(command) => command.known_places(),
-        _ => Vec::new(),
-    }
-}
-
-/// Whether the caller may write items here, as the lane sees it now. What an administrative command
-/// needs depends on itself: its answer, asked for again, is given to whoever is still a member.
-pub(super) fn may(core: &Core, request: &Request) -> Result<(), AppError> {
-    if matches!(request.command, Command::Admin(_)) {
-        return core
-            .role_of(request.user)
-            .map(drop)
-            .ok_or_else(AppError::not_found);
-    }
-    authorize(core, request.user, Action::WriteItems).map(drop)
-}
-
-/// The caller's role if it allows `action`: 404 to a stranger, 403 to a member.
-pub(super) fn authorize(core: &Core, user: UserId, action: Action) -> Result<Role, AppError> {
-    let role = core.role_of(user).ok_or_else(AppError::not_found)?;
-    if core.workspace.deleted_at.is_some() && action != Action::Own {
-        return Err(AppError::gone("The workspace is in the trash"));
-    }
-    if role.may(action) {
-        Ok(role)
-    } else {
-        Err(AppError::forbidden())
-    }
-}
 
 struct Member {
     job: Job,
@@ -169,7 +28,7 @@ struct Member {
 }
 
 /// A group under way: judged commands over an overlay of the items they touch.
-struct Group {
+pub(super) struct Group {
     members: Vec<Member>,
     /// Items as the group's commands leave them.
     overlay: HashMap<Place, Arc<Item>>,
@@ -177,12 +36,12 @@ struct Group {
     before: HashMap<Place, i64>,
     stored: BTreeMap<Place, String>,
     next_numbers: BTreeMap<ListId, i64>,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
     seq: i64,
 }
 
 impl Group {
-    fn new(core: &Core, known: HashMap<Place, Arc<Item>>) -> Group {
+    pub(super) fn new(core: &Core, known: HashMap<Place, Arc<Item>>) -> Group {
         Group {
             members: Vec::new(),
             before: known
@@ -198,36 +57,12 @@ impl Group {
         }
     }
 
-    /// Judges all of them, and gives back the refused. From the first on that touches what another
-    /// person makes in this very group they wait for the next one, in their order: a new row is
-    /// written with one person, who is its maker.
-    fn take_all(&mut self, core: &Core, jobs: Vec<Job>, done: &mut Done) -> Vec<(Job, AppError)> {
-        let mut refused = Vec::new();
-        let mut jobs = jobs.into_iter();
-        while let Some(job) = jobs.next() {
-            if self.makes_for_another(&job.request) {
-                done.deferred.push(job);
-                done.deferred.extend(jobs);
-                break;
-            }
-            if let Err(refusal) = self.take(core, job) {
-                refused.push(*refusal);
-            }
-        }
-        refused
-    }
-
-    /// Whether the command names an item that somebody else makes in this group.
-    fn makes_for_another(&self, request: &Request) -> bool {
-        commands_places(request).iter().any(|place| {
-            let item = self.overlay.get(place);
-            let made_by = item.map(|item| item.created_by);
-            !self.before.contains_key(place) && made_by.is_some_and(|maker| maker != request.user)
-        })
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
     }
 
     /// Judges a job and takes it in, or gives it back with the reason. A panic is a refusal too.
-    fn take(&mut self, core: &Core, job: Job) -> Result<(), Box<(Job, AppError)>> {
+    pub(super) fn take(&mut self, core: &Core, job: Job) -> Result<(), Box<(Job, AppError)>> {
         let judged = catch_unwind(AssertUnwindSafe(|| self.judge(core, &job.request)));
         let verdict = match judged {
             Ok(Ok(verdict)) => verdict,
@@ -257,7 +92,7 @@ impl Group {
     }
 
     fn judge(&self, core: &Core, request: &Request) -> Result<Verdict, AppError> {
-        may(core, request)?;
+        core.may(request)?;
         let Command::Items(command) = &request.command else {
             return Err(AppError::internal(anyhow::anyhow!(
                 "not a command on items"
@@ -282,7 +117,8 @@ impl Group {
         given.copied().unwrap_or(1)
     }
 
-    fn assemble(&self, core: &Core) -> GroupWrite {
+    /// All that the group writes.
+    pub(super) fn assemble(&self, core: &Core) -> GroupWrite {
         let mut hash = core.hash;
         let mut ops = Vec::new();
         let mut events = Vec::with_capacity(self.members.len());
@@ -352,13 +188,14 @@ impl Group {
                     at: item.updated_at,
                     by: item.updated_by,
                     deleted_at: item.deleted_at,
+                    made_by: item.created_by,
                 })
             })
             .collect()
     }
 
     /// The commit stands: memory follows, and the events are encoded.
-    fn apply(self, core: &mut Core, write: GroupWrite, done: &mut Done) {
+    pub(super) fn apply(self, core: &mut Core, write: GroupWrite, done: &mut Done) {
         let after = core.seq;
         core.seq = write.head.seq;
         core.hash = write.head.hash;
@@ -414,7 +251,7 @@ impl Group {
         }
     }
 
-    fn into_jobs(self) -> Vec<Job> {
+    pub(super) fn into_jobs(self) -> Vec<Job> {
         self.members.into_iter().map(|member| member.job).collect()
     }
 }
@@ -454,17 +291,6 @@ fn judge_items(
     )
 }
 
-/// Gives all of them the same answer; what is behind it is logged once.
-pub(super) fn refuse_all(mut done: Done, jobs: Vec<Job>, error: AppError) -> Done {
-    if let Some(source) = &error.source {
-        tracing::error!(%source, code = error.code.name(), "a group could not be written");
-    }
-    let each = || AppError::new(error.code, error.detail.clone());
-    done.answers
-        .extend(jobs.into_iter().map(|job| (job, Err(each()))));
-    done
-}
-
 #[cfg(test)]
 mod tests {
     use lru::LruCache;
@@ -476,6 +302,7 @@ mod tests {
     use super::*;
     use crate::domain::edit::{ItemPatch, NewItem, RawValues};
     use crate::domain::log::Actor;
+    use crate::domain::roles::Role;
     use crate::domain::schema::Schema;
     use crate::domain::schema_change::new_list;
     use crate::ids::{ItemId, WorkspaceId};
@@ -554,21 +381,12 @@ mod tests {
             }],
             typecast: false,
         };
-        // A new row is stored with one person: its maker's own edits may stand in its group, those
-        // of another wait for the next.
-        let jobs = vec![
-            job(maker, create()),
-            job(maker, edit()),
-            job(editor, edit()),
-            job(maker, edit()),
-        ];
         let mut group = Group::new(&core, HashMap::new());
-        let mut done = Done::default();
-        let refused = group.take_all(&core, jobs, &mut done);
-        assert!(refused.is_empty());
-        assert_eq!(group.members.len(), 2);
-        assert_eq!(done.deferred.len(), 2);
+        for job in [job(maker, create()), job(editor, edit())] {
+            assert!(group.take(&core, job).is_ok());
+        }
         let rows = group.item_rows();
-        assert_eq!((rows[0].known_version, rows[0].by), (0, maker));
+        assert_eq!((rows[0].known_version, rows[0].version), (0, 2));
+        assert_eq!((rows[0].made_by, rows[0].by), (maker, editor));
     }
 }

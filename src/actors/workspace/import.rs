@@ -11,9 +11,9 @@ use super::broadcast::{EncodedEvent, EventBatch};
 use super::catch_up::catch_up;
 use super::command::{Answer, Command, Job, Outcome, Reply, Request};
 use super::core::Core;
+use super::done::Done;
 use super::durable::{Attempt, Failure, commit_in, in_doubt};
 use super::entry::{NewEvent, event, head_move, payload};
-use super::group::{Done, authorize};
 use crate::actors::import::batch::{Encoded, ImportBatch};
 use crate::domain::cell::{Cell, ColumnId, Values};
 use crate::domain::columns::ColumnType;
@@ -61,7 +61,7 @@ async fn commit(
     let Command::Import(batch) = &request.command else {
         return Err(AppError::internal(anyhow::anyhow!("not a batch of an import")).into());
     };
-    authorize(core, request.user, Action::WriteItems)?;
+    core.authorize(request.user, Action::WriteItems)?;
     if i64::try_from(batch.schema_version).ok() != Some(core.schema_version) {
         return Err(AppError::unavailable("The schema changed; the batch is typed anew").into());
     }
@@ -194,6 +194,7 @@ async fn make_rows(
             at: now,
             by,
             deleted_at: None,
+            made_by: by,
         })
         .collect();
     let (first, last) = (

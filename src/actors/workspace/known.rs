@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::command::{Job, Outcome, Remember, Reply};
 use super::core::{Core, KeptOp};
-use super::group::{Done, may, refuse_all};
+use super::done::{Done, refuse_all};
 use crate::error::{AppError, ErrorCode};
 use crate::ids::UserId;
 use crate::store::{self, Db, Purpose, StoreError, Tx};
@@ -21,7 +21,9 @@ pub(super) fn take_distinct(core: &mut Core, jobs: Vec<Job>, done: &mut Done) ->
         };
         let key = (job.request.user, remember.key.clone());
         if let Some(kept) = core.ops.get(&key).cloned() {
-            let answer = may(core, &job.request).and_then(|()| replay(&remember, &kept));
+            let answer = core
+                .may(&job.request)
+                .and_then(|()| replay(&remember, &kept));
             done.answers.push((job, answer));
         } else if keys.insert(key) {
             waiting.push(job);
@@ -91,7 +93,7 @@ pub(super) async fn answer_known(
         match op_key(&job).and_then(|key| known.get(&key)) {
             Some(kept) => {
                 let answer = match &job.request.remember {
-                    Some(remember) => may(core, &job.request).and_then(|()| replay(remember, kept)),
+                    Some(remember) => core.may(&job.request).and_then(|()| replay(remember, kept)),
                     None => Err(AppError::unavailable("Try again")),
                 };
                 done.answers.push((job, answer));

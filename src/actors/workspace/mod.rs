@@ -10,11 +10,13 @@ mod catch_up;
 mod command;
 mod core;
 mod create;
+mod done;
 mod durable;
 mod entry;
 mod group;
 mod handle;
 mod import;
+mod items;
 mod known;
 mod news;
 mod presence;
@@ -41,7 +43,7 @@ pub use tail::Past;
 
 use self::command::Job;
 use self::core::Core;
-use self::group::Done;
+use self::done::Done;
 use self::handle::Gate;
 use self::tail::Tail;
 use super::outbox::{Outbox, Outgoing, Ticket};
@@ -285,7 +287,7 @@ impl Workspace {
     }
 
     /// The log is not the one that the sockets followed: each begins anew from its head.
-    fn reset(&self, head: &group::Diverged) {
+    fn reset(&self, head: &done::Diverged) {
         self.tail.restart(head.seq, &head.mark);
         let mark: Arc<str> = head.mark.as_str().into();
         for subscriber in self.subscribers.values() {
@@ -372,7 +374,7 @@ async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
             None => Done::default(),
         },
         None => catch_up::look(db, core).await,
-        Some(Command::Items(_)) => group::run(db, core, group).await,
+        Some(Command::Items(_)) => items::run(db, core, group).await,
     }
 }
 

@@ -152,6 +152,20 @@ impl TestApp {
     }
 }
 
+/// A server, its owner, a workspace and a list of prices.
+pub(crate) async fn ground() -> (TestApp, Person, String, String) {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    (app, owner, workspace, list)
+}
+
+/// The id at the end of a path.
+pub(crate) fn last(path: &str) -> String {
+    path.rsplit('/').next().unwrap().to_owned()
+}
+
 impl Drop for TestApp {
     fn drop(&mut self) {
         drop(self.handle.stop(false));
@@ -313,6 +327,16 @@ impl Person {
             .post("/invites/accept", json!({"token": token}))
             .await
             .is(200);
+    }
+
+    /// Has the workspace's log verified: whole, gapless, as it was written.
+    #[track_caller]
+    pub(crate) fn verified(&self, workspace: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let verdict = self.get(&format!("{workspace}/audit/verify")).await;
+            assert_eq!(verdict.is(200)["ok"], true, "{caller}: {}", verdict.text);
+        }
     }
 
     /// The position of a workspace's log.

@@ -1,324 +1,36 @@
-//! Changes of the workspace itself, its members, invitations, lists and columns: each judged by the
-//! domain and written alone, as one event and one step of `schema_version`, so that every cache
-//! that was read before it is known to be old.
+//! Whether an administrative command may be, and what it comes to. Writes nothing.
 
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, Duration, SubsecRound, Utc};
-use serde_json::value::RawValue;
+use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
-use super::broadcast::{EncodedEvent, EventBatch};
-use super::catch_up::{catch_up, hold};
-use super::command::{Answer, Job, Outcome, Reply, Request};
-use super::core::Core;
-use super::durable::{Attempt, Failure, commit_in, in_doubt};
-use super::entry::{NewEvent, event, head_move, op_row, payload};
-use super::group::{Done, authorize};
-use super::known;
+use super::super::command::Request;
+use super::super::core::Core;
+use super::super::durable::Attempt;
+use super::effect::{Change, Effect};
+use super::{AdminCommand, INVITE_DAYS};
 use crate::domain::columns::Column;
 use crate::domain::edit::list_of;
-use crate::domain::log::mark;
 use crate::domain::membership::{judge_removal, judge_role};
 use crate::domain::roles::{Action, Role};
 use crate::domain::schema::List;
 use crate::domain::schema_change::{
-    ColumnPatch, ColumnSpec, MAX_LISTS, add_columns, change_column, change_list, drop_column,
-    new_list,
+    MAX_LISTS, add_columns, change_column, change_list, drop_column, new_list,
 };
 use crate::error::{AppError, ErrorCode};
-use crate::ids::{InviteId, JobId, ListId, UserId};
-use crate::store::commit::GroupWrite;
+use crate::ids::UserId;
 use crate::store::invites::Invite;
-use crate::store::jobs::{NewJob, RowError};
-use crate::store::{self, Db, Purpose, StoreError, Tx};
+use crate::store::{self, Tx};
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::InviteOut;
 
-/// How long an invitation is good.
-pub const INVITE_DAYS: i64 = 7;
-
-/// A change of what a workspace is made of.
-#[derive(Debug)]
-pub enum AdminCommand {
-    RenameWorkspace {
-        name: String,
-    },
-    DeleteWorkspace,
-    RestoreWorkspace,
-    SetRole {
-        user: UserId,
-        role: Role,
-    },
-    RemoveMember {
-        user: UserId,
-    },
-    /// `token_hash` is all that is kept of the secret.
-    CreateInvite {
-        id: InviteId,
-        email: String,
-        role: Role,
-        token_hash: Vec<u8>,
-    },
-    RevokeInvite {
-        id: InviteId,
-    },
-    /// By somebody who is no member yet; `email` is the caller's, normalised.
-    AcceptInvite {
-        id: InviteId,
-        email: Option<String>,
-    },
-    CreateList {
-        id: ListId,
-        name: String,
-        columns: Vec<ColumnSpec>,
-        location: String,
-    },
-    UpdateList {
-        list: ListId,
-        name: Option<String>,
-        position: Option<i32>,
-    },
-    DeleteList {
-        list: ListId,
-    },
-    RestoreList {
-        list: ListId,
-    },
-    CreateColumn {
-        list: ListId,
-        spec: Box<ColumnSpec>,
-        location: String,
-    },
-    /// Several at once, as an import needs them.
-    AddColumns {
-        list: ListId,
-        specs: Vec<ColumnSpec>,
-    },
-    UpdateColumn {
-        list: ListId,
-        key: String,
-        patch: Box<ColumnPatch>,
-    },
-    DeleteColumn {
-        list: ListId,
-        key: String,
-    },
-    /// Queues an import whose file is on disk and planned.
-    QueueImport {
-        job: Box<NewJob>,
-    },
-    /// Ends an import that can't be done, with what was wrong.
-    FailImport {
-        job: JobId,
-        error: Value,
-        errors: Vec<RowError>,
-    },
-    /// Ends an import that nobody wants any more; what is committed stays.
-    CancelImport {
-        job: JobId,
-    },
-}
-
-/// What a judged change writes.
-enum Change {
-    Workspace {
-        name: String,
-        deleted_at: Option<DateTime<Utc>>,
-    },
-    Member {
-        user: UserId,
-        role: Option<Role>,
-    },
-    NewInvite(Box<Invite>),
-    Revoke(Box<Invite>),
-    Accept(Box<Invite>, UserId),
-    NewList(List),
-    List(List),
-    Columns(ListId, Vec<Column>),
-    QueueJob(Box<NewJob>),
-    FailJob(JobId, Value, Vec<RowError>),
-    CancelJob(JobId),
-}
-
-/// What a judged change comes to.
-struct Effect {
-    kind: &'static str,
-    list: Option<ListId>,
-    data: Value,
-    changes: Vec<Change>,
-    answer: Answer,
-    /// Whether what is cached of schema, members or workspace is old from here on.
-    reshapes: bool,
-}
-
-impl Effect {
-    fn new(kind: &'static str, data: Value, status: u16, body: Option<Value>) -> Effect {
-        let body = body.and_then(|body| RawValue::from_string(body.to_string()).ok());
-        Effect {
-            kind,
-            list: None,
-            data,
-            changes: Vec::new(),
-            answer: Answer {
-                status,
-                etag: None,
-                location: None,
-                body,
-            },
-            reshapes: true,
-        }
-    }
-
-    fn on(mut self, list: ListId) -> Effect {
-        self.list = Some(list);
-        self
-    }
-
-    fn with(mut self, change: Change) -> Effect {
-        self.changes.push(change);
-        self
-    }
-
-    fn keeps_shape(mut self) -> Effect {
-        self.reshapes = false;
-        self
-    }
-
-    fn at(mut self, location: String) -> Effect {
-        self.answer.location = Some(location);
-        self
-    }
-}
-
-/// Runs one change alone.
-pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
-    let mut done = Done::default();
-    let Some(mut job) = answer_retry(db, core, job, &mut done).await else {
-        return done;
-    };
-    const MAX_TRIES: u32 = 8;
-    for attempt in 1.. {
-        // Another node is at it as well: the head is held before anything is judged again.
-        let begun = match attempt {
-            1 => Tx::begin(db, core.id, Purpose::Write)
-                .await
-                .map_err(AppError::from),
-            _ => hold(db, core, &mut done, Purpose::Write).await,
-        };
-        let tried = match begun {
-            Ok(tx) => attempt_once(db, core, tx, &job.request).await,
-            Err(error) => Err(Attempt::Refused(error)),
-        };
-        let error = match tried {
-            Ok((reply, batch, reshapes)) => {
-                done.batches.push(batch);
-                // It is committed whatever this says: where the reading fails, the next look finds
-                // the head's version changed and reads again.
-                if reshapes && let Err(error) = catch_up(db, core, &mut done).await {
-                    tracing::warn!(workspace = %core.id, %error, "a change could not be read back");
-                }
-                done.answers.push((job, Ok(reply)));
-                return done;
-            }
-            Err(Attempt::Failed(
-                Failure::LostRace
-                | Failure::Unwritten
-                | Failure::Stale
-                | Failure::Store(StoreError::Retry(_)),
-            )) if attempt < MAX_TRIES => continue,
-            Err(Attempt::Failed(Failure::Doubt)) => in_doubt(),
-            Err(Attempt::Failed(Failure::KnownOp)) => {
-                // Written by another node a moment ago: the look-up finds it now.
-                let Some(unknown) = answer_retry(db, core, job, &mut done).await else {
-                    return done;
-                };
-                job = unknown;
-                AppError::unavailable("Try again")
-            }
-            Err(Attempt::Failed(Failure::LostRace | Failure::Unwritten | Failure::Stale)) => {
-                AppError::unavailable("The workspace is written elsewhere; try again")
-            }
-            Err(Attempt::Failed(Failure::Store(error))) => error.into(),
-            Err(Attempt::Refused(error)) => error,
-        };
-        done.answers.push((job, Err(error)));
-        return done;
-    }
-    done
-}
-
-/// Gives the remembered answer to a retry; a job that is none comes back.
-async fn answer_retry(db: &Db, core: &mut Core, job: Job, done: &mut Done) -> Option<Job> {
-    if job.request.remember.is_none() {
-        return Some(job);
-    }
-    known::answer_known(db, core, vec![job], done).await.pop()
-}
-
-async fn attempt_once(
-    db: &Db,
-    core: &mut Core,
-    mut tx: Tx,
-    request: &Request,
-) -> Result<(Reply, EventBatch, bool), Attempt> {
-    let now = Utc::now().trunc_subsecs(6);
-    let effect = judge(core, &tx, request, now).await?;
-    for change in &effect.changes {
-        write(core, &mut tx, change, now).await?;
-    }
-    let text = effect.data.to_string();
-    let mut hash = core.hash;
-    let entry = event(
-        core,
-        &mut hash,
-        NewEvent {
-            seq: core.seq + 1,
-            at: now,
-            kind: effect.kind,
-            request,
-            list: effect.list,
-            payloads: vec![payload(
-                effect.list,
-                None,
-                None,
-                text.clone().into_bytes(),
-                false,
-            )],
-        },
-    );
-    let write = GroupWrite {
-        head: head_move(core, hash, effect.reshapes),
-        items: Vec::new(),
-        events: vec![entry.clone()],
-        ops: request
-            .remember
-            .iter()
-            .map(|remember| op_row(request.user, remember, core.seq + 1, &effect.answer))
-            .collect(),
-        numbers: BTreeMap::new(),
-    };
-    commit_in(db, core, tx, &write, now).await?;
-
-    let after = core.seq;
-    let reply = Reply {
-        seq: after + 1,
-        outcome: Outcome::Ready(effect.answer),
-    };
-    let event = EncodedEvent::new(&entry.header, &entry.hash, &[Some(&text)]);
-    let batch = EventBatch::new(core.id, after, after + 1, &mark(&hash), vec![event]);
-    core.seq = write.head.seq;
-    core.hash = write.head.hash;
-    Ok((reply, batch, effect.reshapes))
-}
-
-async fn judge(
+/// Judges a command on what the lane knows, and, of invitations, on what `tx` reads.
+pub(super) async fn judge(
     core: &Core,
     tx: &Tx,
     request: &Request,
     now: DateTime<Utc>,
 ) -> Result<Effect, Attempt> {
-    let super::command::Command::Admin(command) = &request.command else {
+    let crate::actors::workspace::command::Command::Admin(command) = &request.command else {
         return Err(AppError::internal(anyhow::anyhow!("not an administrative command")).into());
     };
     let by = request.user;
@@ -327,7 +39,7 @@ async fn judge(
         | AdminCommand::DeleteWorkspace
         | AdminCommand::RestoreWorkspace => judge_workspace(core, command, by, now)?,
         AdminCommand::SetRole { user, role } => {
-            authorize(core, by, Action::Leave)?;
+            core.authorize(by, Action::Leave)?;
             let was = judge_role(&core.members, by, *user, *role)?;
             let data = json!({"user": user, "role": role, "was": was});
             Effect::new(
@@ -342,7 +54,7 @@ async fn judge(
             })
         }
         AdminCommand::RemoveMember { user } => {
-            authorize(core, by, Action::Leave)?;
+            core.authorize(by, Action::Leave)?;
             let was = judge_removal(&core.members, by, *user)?;
             Effect::new(
                 "member.removed",
@@ -374,7 +86,7 @@ fn judge_workspace(
     let name = core.workspace.name.clone();
     match command {
         AdminCommand::RenameWorkspace { name } => {
-            authorize(core, by, Action::ManageWorkspace)?;
+            core.authorize(by, Action::ManageWorkspace)?;
             crate::domain::columns::check_name(name)
                 .map_err(|error| AppError::field("/name", error.code, error.message))?;
             let name = name.trim().to_owned();
@@ -391,7 +103,7 @@ fn judge_workspace(
             }))
         }
         AdminCommand::DeleteWorkspace => {
-            authorize(core, by, Action::Own)?;
+            core.authorize(by, Action::Own)?;
             if core.workspace.deleted_at.is_some() {
                 return Err(AppError::gone("The workspace is in the trash"));
             }
@@ -403,7 +115,7 @@ fn judge_workspace(
             )
         }
         _ => {
-            authorize(core, by, Action::Own)?;
+            core.authorize(by, Action::Own)?;
             if core.workspace.deleted_at.is_none() {
                 return Err(AppError::conflict("The workspace is not in the trash"));
             }
@@ -435,7 +147,7 @@ async fn judge_invite(
             role,
             token_hash,
         } => {
-            let own = authorize(core, by, Action::ManageMembers)?;
+            let own = core.authorize(by, Action::ManageMembers)?;
             if !own.may_grant(*role) {
                 return Err(AppError::forbidden().into());
             }
@@ -459,7 +171,7 @@ async fn judge_invite(
                 .with(Change::NewInvite(Box::new(invite))))
         }
         AdminCommand::RevokeInvite { id } => {
-            authorize(core, by, Action::ManageMembers)?;
+            core.authorize(by, Action::ManageMembers)?;
             let invite = store::invites::find(tx, core.id, *id)
                 .await?
                 .ok_or_else(AppError::not_found)?;
@@ -531,7 +243,7 @@ fn acceptable(
 fn judge_import(core: &Core, command: &AdminCommand, by: UserId) -> Result<Effect, AppError> {
     match command {
         AdminCommand::QueueImport { job } => {
-            authorize(core, by, Action::WriteItems)?;
+            core.authorize(by, Action::WriteItems)?;
             let data = json!({
                 "job": job.id, "list": job.list, "file_name": job.file_name, "file_size": job.file_size,
             });
@@ -548,7 +260,7 @@ fn judge_import(core: &Core, command: &AdminCommand, by: UserId) -> Result<Effec
                 .with(Change::FailJob(*job, error.clone(), errors.clone())))
         }
         AdminCommand::CancelImport { job } => {
-            authorize(core, by, Action::WriteItems)?;
+            core.authorize(by, Action::WriteItems)?;
             let body = json!({"id": job, "state": "cancelled"});
             Ok(
                 Effect::new("import.cancelled", json!({"job": job}), 200, Some(body))
@@ -568,7 +280,7 @@ fn judge_schema(
     by: UserId,
     now: DateTime<Utc>,
 ) -> Result<Effect, AppError> {
-    authorize(core, by, Action::WriteSchema)?;
+    core.authorize(by, Action::WriteSchema)?;
     let schema = &core.schema;
     match command {
         AdminCommand::CreateList {
@@ -704,56 +416,4 @@ fn column_effect(kind: &'static str, list: List, columns: Vec<Column>, status: u
     .on(id)
     .with(Change::List(list))
     .with(Change::Columns(id, columns))
-}
-
-async fn write(
-    core: &Core,
-    tx: &mut Tx,
-    change: &Change,
-    now: DateTime<Utc>,
-) -> Result<(), Attempt> {
-    let id = core.id;
-    let ended = || Attempt::Refused(AppError::conflict("The job has ended already"));
-    let written: Result<(), StoreError> = match change {
-        Change::QueueJob(job) => store::jobs::create(tx.conn(), id, job)
-            .await
-            .map_err(StoreError::from),
-        Change::FailJob(job, error, errors) => {
-            let done = store::jobs::fail(tx.conn(), id, *job, error, errors).await;
-            if !done.map_err(StoreError::from)? {
-                return Err(ended());
-            }
-            Ok(())
-        }
-        Change::CancelJob(job) => {
-            if !store::jobs::cancel(tx.conn(), id, *job)
-                .await
-                .map_err(StoreError::from)?
-            {
-                return Err(ended());
-            }
-            Ok(())
-        }
-        Change::Workspace { name, deleted_at } => {
-            store::workspaces::update(tx, id, name, *deleted_at, now).await
-        }
-        Change::Member {
-            user,
-            role: Some(role),
-        } => store::members::upsert(tx, id, *user, *role, now).await,
-        Change::Member { user, role: None } => store::members::delete(tx, id, *user).await,
-        Change::NewInvite(invite) => store::invites::insert(tx, Invite::clone(invite)).await,
-        Change::Revoke(invite) => {
-            store::invites::mark_revoked(tx, Invite::clone(invite), now).await
-        }
-        Change::Accept(invite, by) => {
-            store::invites::mark_accepted(tx, Invite::clone(invite), *by, now).await
-        }
-        Change::NewList(list) => store::schema::insert_list(tx, id, list).await,
-        Change::List(list) => store::schema::update_list(tx, id, list).await,
-        Change::Columns(list, columns) => {
-            store::schema::save_columns(tx, id, *list, columns, now).await
-        }
-    };
-    Ok(written?)
 }

@@ -1,0 +1,141 @@
+//! What a judged change comes to: the parts that are written, the event that tells of them, the answer.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::super::command::Answer;
+use super::super::core::Core;
+use super::super::durable::Attempt;
+use crate::domain::columns::Column;
+use crate::domain::roles::Role;
+use crate::domain::schema::List;
+use crate::error::AppError;
+use crate::ids::{JobId, ListId, UserId};
+use crate::store::invites::Invite;
+use crate::store::jobs::{NewJob, RowError};
+use crate::store::{self, StoreError, Tx};
+
+/// What a judged change writes.
+pub(super) enum Change {
+    Workspace {
+        name: String,
+        deleted_at: Option<DateTime<Utc>>,
+    },
+    Member {
+        user: UserId,
+        role: Option<Role>,
+    },
+    NewInvite(Box<Invite>),
+    Revoke(Box<Invite>),
+    Accept(Box<Invite>, UserId),
+    NewList(List),
+    List(List),
+    Columns(ListId, Vec<Column>),
+    QueueJob(Box<NewJob>),
+    FailJob(JobId, Value, Vec<RowError>),
+    CancelJob(JobId),
+}
+
+/// What a judged change comes to.
+pub(super) struct Effect {
+    pub(super) kind: &'static str,
+    pub(super) list: Option<ListId>,
+    pub(super) data: Value,
+    pub(super) changes: Vec<Change>,
+    pub(super) answer: Answer,
+    /// Whether what is cached of schema, members or workspace is old from here on.
+    pub(super) reshapes: bool,
+}
+
+impl Effect {
+    pub(super) fn new(kind: &'static str, data: Value, status: u16, body: Option<Value>) -> Effect {
+        let body = body.and_then(|body| RawValue::from_string(body.to_string()).ok());
+        Effect {
+            kind,
+            list: None,
+            data,
+            changes: Vec::new(),
+            answer: Answer {
+                status,
+                etag: None,
+                location: None,
+                body,
+            },
+            reshapes: true,
+        }
+    }
+
+    pub(super) fn on(mut self, list: ListId) -> Effect {
+        self.list = Some(list);
+        self
+    }
+
+    pub(super) fn with(mut self, change: Change) -> Effect {
+        self.changes.push(change);
+        self
+    }
+
+    pub(super) fn keeps_shape(mut self) -> Effect {
+        self.reshapes = false;
+        self
+    }
+
+    pub(super) fn at(mut self, location: String) -> Effect {
+        self.answer.location = Some(location);
+        self
+    }
+}
+
+/// Writes one part of it inside `tx`.
+pub(super) async fn write(
+    core: &Core,
+    tx: &mut Tx,
+    change: &Change,
+    now: DateTime<Utc>,
+) -> Result<(), Attempt> {
+    let id = core.id;
+    let ended = || Attempt::Refused(AppError::conflict("The job has ended already"));
+    let written: Result<(), StoreError> = match change {
+        Change::QueueJob(job) => store::jobs::create(tx.conn(), id, job)
+            .await
+            .map_err(StoreError::from),
+        Change::FailJob(job, error, errors) => {
+            let done = store::jobs::fail(tx.conn(), id, *job, error, errors).await;
+            if !done.map_err(StoreError::from)? {
+                return Err(ended());
+            }
+            Ok(())
+        }
+        Change::CancelJob(job) => {
+            if !store::jobs::cancel(tx.conn(), id, *job)
+                .await
+                .map_err(StoreError::from)?
+            {
+                return Err(ended());
+            }
+            Ok(())
+        }
+        Change::Workspace { name, deleted_at } => {
+            store::workspaces::update(tx, id, name, *deleted_at, now).await
+        }
+        Change::Member {
+            user,
+            role: Some(role),
+        } => store::members::upsert(tx, id, *user, *role, now).await,
+        Change::Member { user, role: None } => store::members::delete(tx, id, *user).await,
+        Change::NewInvite(invite) => store::invites::insert(tx, Invite::clone(invite)).await,
+        Change::Revoke(invite) => {
+            store::invites::mark_revoked(tx, Invite::clone(invite), now).await
+        }
+        Change::Accept(invite, by) => {
+            store::invites::mark_accepted(tx, Invite::clone(invite), *by, now).await
+        }
+        Change::NewList(list) => store::schema::insert_list(tx, id, list).await,
+        Change::List(list) => store::schema::update_list(tx, id, list).await,
+        Change::Columns(list, columns) => {
+            store::schema::save_columns(tx, id, *list, columns, now).await
+        }
+    };
+    Ok(written?)
+}

@@ -1,0 +1,236 @@
+//! Changes of the workspace itself, its members, invitations, lists and columns: each judged by the
+//! domain and written alone, as one event and one step of `schema_version`, so that every cache
+//! that was read before it is known to be old.
+
+mod effect;
+mod judge;
+
+use std::collections::BTreeMap;
+
+use chrono::{SubsecRound, Utc};
+use serde_json::Value;
+
+use self::effect::write;
+use self::judge::judge;
+use super::broadcast::{EncodedEvent, EventBatch};
+use super::catch_up::{catch_up, hold};
+use super::command::{Job, Outcome, Reply, Request};
+use super::core::Core;
+use super::done::Done;
+use super::durable::{Attempt, Failure, commit_in, in_doubt};
+use super::entry::{NewEvent, event, head_move, op_row, payload};
+use super::known;
+use crate::domain::log::mark;
+use crate::domain::roles::Role;
+use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
+use crate::error::AppError;
+use crate::ids::{InviteId, JobId, ListId, UserId};
+use crate::store::commit::GroupWrite;
+use crate::store::jobs::{NewJob, RowError};
+use crate::store::{Db, Purpose, StoreError, Tx};
+
+/// How long an invitation is good.
+pub const INVITE_DAYS: i64 = 7;
+
+/// A change of what a workspace is made of.
+#[derive(Debug)]
+pub enum AdminCommand {
+    RenameWorkspace {
+        name: String,
+    },
+    DeleteWorkspace,
+    RestoreWorkspace,
+    SetRole {
+        user: UserId,
+        role: Role,
+    },
+    RemoveMember {
+        user: UserId,
+    },
+    /// `token_hash` is all that is kept of the secret.
+    CreateInvite {
+        id: InviteId,
+        email: String,
+        role: Role,
+        token_hash: Vec<u8>,
+    },
+    RevokeInvite {
+        id: InviteId,
+    },
+    /// By somebody who is no member yet; `email` is the caller's, normalised.
+    AcceptInvite {
+        id: InviteId,
+        email: Option<String>,
+    },
+    CreateList {
+        id: ListId,
+        name: String,
+        columns: Vec<ColumnSpec>,
+        location: String,
+    },
+    UpdateList {
+        list: ListId,
+        name: Option<String>,
+        position: Option<i32>,
+    },
+    DeleteList {
+        list: ListId,
+    },
+    RestoreList {
+        list: ListId,
+    },
+    CreateColumn {
+        list: ListId,
+        spec: Box<ColumnSpec>,
+        location: String,
+    },
+    /// Several at once, as an import needs them.
+    AddColumns {
+        list: ListId,
+        specs: Vec<ColumnSpec>,
+    },
+    UpdateColumn {
+        list: ListId,
+        key: String,
+        patch: Box<ColumnPatch>,
+    },
+    DeleteColumn {
+        list: ListId,
+        key: String,
+    },
+    /// Queues an import whose file is on disk and planned.
+    QueueImport {
+        job: Box<NewJob>,
+    },
+    /// Ends an import that can't be done, with what was wrong.
+    FailImport {
+        job: JobId,
+        error: Value,
+        errors: Vec<RowError>,
+    },
+    /// Ends an import that nobody wants any more; what is committed stays.
+    CancelImport {
+        job: JobId,
+    },
+}
+
+/// Runs one change alone.
+pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
+    let mut done = Done::default();
+    let Some(mut job) = answer_retry(db, core, job, &mut done).await else {
+        return done;
+    };
+    const MAX_TRIES: u32 = 8;
+    for attempt in 1.. {
+        // Another node is at it as well: the head is held before anything is judged again.
+        let begun = match attempt {
+            1 => Tx::begin(db, core.id, Purpose::Write)
+                .await
+                .map_err(AppError::from),
+            _ => hold(db, core, &mut done, Purpose::Write).await,
+        };
+        let tried = match begun {
+            Ok(tx) => attempt_once(db, core, tx, &job.request).await,
+            Err(error) => Err(Attempt::Refused(error)),
+        };
+        let error = match tried {
+            Ok((reply, batch, reshapes)) => {
+                done.batches.push(batch);
+                // It is committed whatever this says: where the reading fails, the next look finds
+                // the head's version changed and reads again.
+                if reshapes && let Err(error) = catch_up(db, core, &mut done).await {
+                    tracing::warn!(workspace = %core.id, %error, "a change could not be read back");
+                }
+                done.answers.push((job, Ok(reply)));
+                return done;
+            }
+            Err(Attempt::Failed(
+                Failure::LostRace
+                | Failure::Unwritten
+                | Failure::Stale
+                | Failure::Store(StoreError::Retry(_)),
+            )) if attempt < MAX_TRIES => continue,
+            Err(Attempt::Failed(Failure::Doubt)) => in_doubt(),
+            Err(Attempt::Failed(Failure::KnownOp)) => {
+                // Written by another node a moment ago: the look-up finds it now.
+                let Some(unknown) = answer_retry(db, core, job, &mut done).await else {
+                    return done;
+                };
+                job = unknown;
+                AppError::unavailable("Try again")
+            }
+            Err(Attempt::Failed(Failure::LostRace | Failure::Unwritten | Failure::Stale)) => {
+                AppError::unavailable("The workspace is written elsewhere; try again")
+            }
+            Err(Attempt::Failed(Failure::Store(error))) => error.into(),
+            Err(Attempt::Refused(error)) => error,
+        };
+        done.answers.push((job, Err(error)));
+        return done;
+    }
+    done
+}
+
+/// Gives the remembered answer to a retry; a job that is none comes back.
+async fn answer_retry(db: &Db, core: &mut Core, job: Job, done: &mut Done) -> Option<Job> {
+    if job.request.remember.is_none() {
+        return Some(job);
+    }
+    known::answer_known(db, core, vec![job], done).await.pop()
+}
+
+async fn attempt_once(
+    db: &Db,
+    core: &mut Core,
+    mut tx: Tx,
+    request: &Request,
+) -> Result<(Reply, EventBatch, bool), Attempt> {
+    let now = Utc::now().trunc_subsecs(6);
+    let effect = judge(core, &tx, request, now).await?;
+    for change in &effect.changes {
+        write(core, &mut tx, change, now).await?;
+    }
+    let text = effect.data.to_string();
+    let mut hash = core.hash;
+    let entry = event(
+        core,
+        &mut hash,
+        NewEvent {
+            seq: core.seq + 1,
+            at: now,
+            kind: effect.kind,
+            request,
+            list: effect.list,
+            payloads: vec![payload(
+                effect.list,
+                None,
+                None,
+                text.clone().into_bytes(),
+                false,
+            )],
+        },
+    );
+    let write = GroupWrite {
+        head: head_move(core, hash, effect.reshapes),
+        items: Vec::new(),
+        events: vec![entry.clone()],
+        ops: request
+            .remember
+            .iter()
+            .map(|remember| op_row(request.user, remember, core.seq + 1, &effect.answer))
+            .collect(),
+        numbers: BTreeMap::new(),
+    };
+    commit_in(db, core, tx, &write, now).await?;
+
+    let after = core.seq;
+    let reply = Reply {
+        seq: after + 1,
+        outcome: Outcome::Ready(effect.answer),
+    };
+    let event = EncodedEvent::new(&entry.header, &entry.hash, &[Some(&text)]);
+    let batch = EventBatch::new(core.id, after, after + 1, &mark(&hash), vec![event]);
+    core.seq = write.head.seq;
+    core.hash = write.head.hash;
+    Ok((reply, batch, effect.reshapes))
+}
