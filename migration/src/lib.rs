@@ -10,6 +10,7 @@ mod m20261101_000003_jobs;
 mod m20261101_000004_fold;
 mod m20261123_000005_upkeep;
 mod m20261123_000006_write_group;
+mod script;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
 pub struct Migrator;
@@ -19,11 +20,11 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m20261101_000001_identity::Migration),
-            Box::new(m20261101_000002_core::Migration),
-            Box::new(m20261101_000003_jobs::Migration),
-            Box::new(m20261101_000004_fold::Migration),
-            Box::new(m20261123_000005_upkeep::Migration),
-            Box::new(m20261123_000006_write_group::Migration),
+            Box::new(m20261101_000002_core::MIGRATION),
+            Box::new(m20261101_000003_jobs::MIGRATION),
+            Box::new(m20261101_000004_fold::MIGRATION),
+            Box::new(m20261123_000005_upkeep::MIGRATION),
+            Box::new(m20261123_000006_write_group::MIGRATION),
         ]
     }
 }

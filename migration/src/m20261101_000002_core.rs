@@ -1,26 +1,10 @@
 //! Workspaces, members, invites, lists, columns, items, the log and the remembered operations.
 //! The rules of keys, roles and row-level security are explained where they stand in `core.sql`.
 
-use sea_orm_migration::prelude::*;
+use crate::script::Script;
 
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .get_connection()
-            .execute_unprepared(include_str!("sql/core.sql"))
-            .await?;
-        Ok(())
-    }
-
-    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        manager
-            .get_connection()
-            .execute_unprepared("DROP SCHEMA estatebase CASCADE")
-            .await?;
-        Ok(())
-    }
-}
+pub(crate) const MIGRATION: Script = Script {
+    module: module_path!(),
+    up: include_str!("sql/core.sql"),
+    down: "DROP SCHEMA estatebase CASCADE",
+};

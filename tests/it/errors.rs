@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, Person, TestApp};
+use crate::support::app::{Answer, Person, TestApp, ground};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_a_problem_document_with_the_callers_request_id() {
@@ -231,10 +231,7 @@ async fn a_template_that_is_not_there_is_refused_by_its_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_can_not_be_read_is_400_and_one_that_breaks_a_rule_422() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (_app, owner, _, list) = ground().await;
     let path = format!("{list}/items");
     let send = async |body: &str| {
         owner
@@ -409,10 +406,7 @@ async fn an_address_that_asks_too_often_is_told_so_as_properly() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_made_of_the_versions_that_are_named_alone() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (_app, owner, _, list) = ground().await;
     let item = owner.item(&list, json!({"Price": 0})).await;
     let path = format!("/api/v1{list}/items/{item}");
     let change = async |tags: &str, body: Value| {
@@ -446,10 +440,7 @@ async fn a_change_is_made_of_the_versions_that_are_named_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_or_list_that_no_page_could_show_is_refused() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (_app, owner, workspace, list) = ground().await;
     let nil = uuid::Uuid::nil();
     let path = format!("{list}/items");
     let one = json!({"id": nil, "values": {"Price": 1}});

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::support::app::TestApp;
@@ -24,16 +25,22 @@ const ARRIVE_WITHIN: Duration = Duration::from_secs(120);
 /// A server that is told to stop has ended by then.
 const EXIT_WITHIN: Duration = Duration::from_secs(25);
 
+/// Two servers on one database, their addresses, and what is written to.
+async fn two_nodes(db: &TestDb, folders: &[TempDir; 2]) -> ([Server; 2], [String; 2], Ground) {
+    let nodes = folders
+        .each_ref()
+        .map(|folder| Server::node(folder.path(), 0, &db.app_url(), None));
+    let both = nodes.each_ref().map(|node| node.url.clone());
+    let ground = Ground::new(&both).await;
+    (nodes, both, ground)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_one_server_is_halted_the_other_serves() {
     let (begun, seconds) = (Instant::now(), rounds("HALT", 1));
     let db = TestDb::new().await;
     let folders = [data_folder(), data_folder()];
-    let [one, other] = folders
-        .each_ref()
-        .map(|folder| Server::node(folder.path(), 0, &db.app_url(), None));
-    let both = [one.url.clone(), other.url.clone()];
-    let ground = Ground::new(&both).await;
+    let ([one, other], both, ground) = two_nodes(&db, &folders).await;
     let warm = ground.editors(&both, 10);
     warm.advance(20).await;
     let (mut told, _) = warm.finish().await;
@@ -68,11 +75,7 @@ async fn a_server_that_is_halted_in_a_transaction_blocks_the_other_only_for_a_wh
     let (begun, times) = (Instant::now(), rounds("HALTS_UNDER_LOAD", 1));
     let db = TestDb::new().await;
     let folders = [data_folder(), data_folder()];
-    let [one, other] = folders
-        .each_ref()
-        .map(|folder| Server::node(folder.path(), 0, &db.app_url(), None));
-    let both = [one.url.clone(), other.url.clone()];
-    let ground = Ground::new(&both).await;
+    let ([one, other], both, ground) = two_nodes(&db, &folders).await;
     let mut told = Acknowledged::new();
     let mut longest = Duration::ZERO;
     for _ in 0..times {

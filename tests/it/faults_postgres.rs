@@ -87,7 +87,7 @@ async fn well_again(owner: &Person, path: &str, within: Duration) -> Duration {
         let write = owner.post(path, json!({"values": {"N": 1}}));
         match tokio::time::timeout(within, write).await {
             Ok(answer) if answer.status == 201 => return begun.elapsed(),
-            // 500 is the honest word for a commit of which nobody knows.
+            // Nobody knows of the commit that was under way, and of others that the database is away.
             Ok(answer) => assert!(answer.status.is_server_error(), "{}", answer.text),
             Err(_) => {}
         }
@@ -150,38 +150,46 @@ async fn a_silent_database_leaves_the_server_alive_and_well_after() {
 /// After a router or a pooler forgot them, connections look open and never answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_died_unnoticed_are_replaced() {
-    let (begun, times) = (Instant::now(), rounds("DEATHS", 1));
-    let (app, proxy, owner, path) = ground().await;
-    well_again(&owner, &path, Duration::from_secs(5)).await;
-    let mut longest = Duration::ZERO;
-    for _ in 0..times {
-        proxy.forget();
-        longest = longest.max(well_again(&owner, &path, Duration::from_secs(15)).await);
-    }
-    assert_eq!(answers(&app, "/readyz").await, 200);
-    let outcome = format!("well again after {} ms at most", longest.as_millis());
-    report("Postgres: half-open connections", times, &outcome, begun);
+    let name = ("Postgres: half-open connections", "DEATHS");
+    each_time_well_again(name, Duration::from_secs(15), async |proxy, _, _| {
+        proxy.forget()
+    })
+    .await;
 }
 
 /// The server's end of a connection is gone, the database's is not, and a transaction is open on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_nobody_ends_blocks_its_workspace_only_for_a_while() {
-    let (begun, times) = (Instant::now(), rounds("STRANDED", 1));
-    let (app, proxy, owner, path) = ground().await;
-    well_again(&owner, &path, Duration::from_secs(5)).await;
-    let mut longest = Duration::ZERO;
-    for _ in 0..times {
+    let name = ("Postgres: transactions left open", "STRANDED");
+    each_time_well_again(name, Duration::from_secs(12), async |proxy, owner, path| {
         // What changes more than items holds the head of the log while it is written.
         proxy.strand_the_next_commit();
         let workspace = path.split("/lists").next().unwrap();
         let renamed = owner.patch(workspace, json!({"name": "W"}));
         let _ = tokio::time::timeout(Duration::from_secs(1), renamed).await;
-        longest = longest.max(well_again(&owner, &path, Duration::from_secs(12)).await);
         assert!(proxy.has_lost_it());
+    })
+    .await;
+}
+
+/// Harms the way to the database as often as the setting says: each time writes are taken again in time,
+/// and in the end the server is ready.
+async fn each_time_well_again(
+    (what, setting): (&str, &str),
+    within: Duration,
+    harm: impl AsyncFn(&Proxy, &Person, &str),
+) {
+    let (begun, times) = (Instant::now(), rounds(setting, 1));
+    let (app, proxy, owner, path) = ground().await;
+    well_again(&owner, &path, Duration::from_secs(5)).await;
+    let mut longest = Duration::ZERO;
+    for _ in 0..times {
+        harm(&proxy, &owner, &path).await;
+        longest = longest.max(well_again(&owner, &path, within).await);
     }
     assert_eq!(answers(&app, "/readyz").await, 200);
     let outcome = format!("well again after {} ms at most", longest.as_millis());
-    report("Postgres: transactions left open", times, &outcome, begun);
+    report(what, times, &outcome, begun);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,10 +11,7 @@ use crate::support::socket::Socket;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_copies_of_a_request_have_one_effect_and_one_answer() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (_app, owner, _, list) = ground().await;
     let path = format!("{list}/items");
     let body = json!({"values": {"Price": 1}});
     let answers = join_all((0..100).map(|_| owner.keyed(&path, "once", body.clone()))).await;
@@ -37,10 +34,7 @@ async fn a_hundred_copies_of_a_request_have_one_effect_and_one_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_remembered_beyond_a_restart_and_whatever_happened_since() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (app, owner, workspace, list) = ground().await;
     let path = format!("{list}/items");
     let id = "01900000-0000-7000-8000-00000000000a";
     let body = json!({"id": id, "values": {"Price": 1}});
@@ -60,10 +54,7 @@ async fn a_key_is_remembered_beyond_a_restart_and_whatever_happened_since() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_forgotten_when_its_time_is_over() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (app, owner, _, list) = ground().await;
     let path = format!("{list}/items");
     let body = json!({"values": {"Price": 1}});
     let mut first = Vec::new();
@@ -146,10 +137,7 @@ async fn a_workspace_is_made_once_a_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sockets_op_takes_effect_once_and_is_carried_by_its_event() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (app, owner, workspace, list) = ground().await;
     let item = owner.item(&list, json!({"Price": 0})).await;
     let mut socket = Socket::open(&app, &owner).await;
     socket.follow(&workspace, None).await;

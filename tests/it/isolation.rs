@@ -8,7 +8,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, last};
 use crate::support::db::TestDb;
 
 /// Tables of the product that belong to no workspace, each named with its reason in the schema.
@@ -74,20 +74,8 @@ async fn every_tenants_table_shows_nothing_to_who_does_not_say_for_whom() {
 async fn a_row_of_another_workspace_can_not_be_written() {
     let app = TestApp::new().await;
     let (owner, other) = (app.person("owner").await, app.person("other").await);
-    let own = owner
-        .workspace()
-        .await
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .to_owned();
-    let foreign = other
-        .workspace()
-        .await
-        .rsplit('/')
-        .next()
-        .unwrap()
-        .to_owned();
+    let own = last(&owner.workspace().await);
+    let foreign = last(&other.workspace().await);
     let mut database = PgConnection::connect(&app.db.app_url()).await.unwrap();
     let insert = format!(
         "BEGIN; SET LOCAL app.workspace_id = '{own}';

@@ -15,7 +15,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, ground};
 use crate::support::db::TestDb;
 use crate::support::program::eventually;
 use crate::support::socket::Socket;
@@ -381,10 +381,7 @@ async fn the_end_of_a_job_is_told_once_and_its_file_goes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_errors_holds_all_of_them_and_runs_no_formula() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (app, owner, workspace, list) = ground().await;
     let rows = "=1+cmd\n".repeat(2_500);
     let file = format!("Price\n{rows}").into_bytes();
     let path = format!("{list}/imports");

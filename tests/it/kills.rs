@@ -38,6 +38,14 @@ impl Caller {
 
 const EDITORS: u64 = 50;
 
+/// What the built-in provider answers to whoever signs up or in.
+async fn token(http: &reqwest::Client, server: &Server, way: &str, person: &Value) -> String {
+    let asked = http.post(format!("{}/auth/v1/{way}", server.url));
+    let answer = asked.json(person).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_forgets_nothing_that_it_acknowledged_and_doubles_nothing() {
     estatebase::auth::install_crypto();
@@ -49,18 +57,9 @@ async fn a_killed_server_forgets_nothing_that_it_acknowledged_and_doubles_nothin
         .build()
         .unwrap();
     let body = json!({"email": "owner@example.com", "password": "correct horse battery"});
-    let signed: Value = http
-        .post(format!("{}/auth/v1/signup", server.url))
-        .json(&body)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
     let mut caller = Caller {
+        token: token(&http, &server, "signup", &body).await,
         http,
-        token: signed["access_token"].as_str().unwrap().to_owned(),
     };
     let api = |server: &Server, path: &str| format!("{}/api/v1{path}", server.url);
     let (_, made) = caller
@@ -127,17 +126,7 @@ async fn a_killed_server_forgets_nothing_that_it_acknowledged_and_doubles_nothin
         next += 1_000_000;
         server = Server::start(folder.path());
         // The tokens name the address that signed them: sign in anew.
-        let again: Value = caller
-            .http
-            .post(format!("{}/auth/v1/token?grant_type=password", server.url))
-            .json(&body)
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        caller.token = again["access_token"].as_str().unwrap().to_owned();
+        caller.token = token(&caller.http, &server, "token?grant_type=password", &body).await;
         // What nobody answered is asked again by its key: it takes effect exactly once.
         for n in open.drain(..) {
             let body = json!({"values": {"N": n}});

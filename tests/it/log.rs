@@ -4,7 +4,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 
-use crate::support::app::{Person, TestApp};
+use crate::support::app::{Person, TestApp, ground};
 use crate::support::db::{execute, superuser};
 use crate::support::socket::Socket;
 
@@ -104,10 +104,7 @@ async fn whatever_happens_at_once_the_log_is_gapless_and_sockets_see_just_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_edits_of_one_cell_at_once_both_stand_in_the_log_and_the_later_in_the_list() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (_app, owner, workspace, list) = ground().await;
     let item = owner.item(&list, json!({"Price": 0})).await;
     let path = format!("{list}/items/{item}");
     let edits =
@@ -136,10 +133,7 @@ async fn two_edits_of_one_cell_at_once_both_stand_in_the_log_and_the_later_in_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_member_of_a_batch_undoes_the_batch_and_never_its_neighbours() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (_app, owner, _, list) = ground().await;
     let path = format!("{list}/items");
     let answers = join_all((0..20).map(|n| {
         let bad = n == 7;
@@ -197,10 +191,7 @@ async fn a_command_that_the_database_refuses_fails_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_names_the_first_entry_that_is_not_as_it_was_written() {
-    let app = TestApp::new().await;
-    let owner = app.person("owner").await;
-    let workspace = owner.workspace().await;
-    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    let (app, owner, workspace, list) = ground().await;
     for n in 0..8 {
         owner.item(&list, json!({"Price": n})).await;
     }
