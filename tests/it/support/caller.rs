@@ -31,9 +31,10 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Whether asking again may give another answer.
+    /// Whether asking again may give another answer. 408 too (RFC 9110, 15.5.9): a server that was halted
+    /// while a request came in finds at its waking that it took too long; it read none of it.
     fn may_pass(&self) -> bool {
-        matches!(self.status, 429 | 500 | 502 | 503 | 504)
+        matches!(self.status, 408 | 429 | 500 | 502 | 503 | 504)
     }
 
     #[track_caller]
