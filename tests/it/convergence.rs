@@ -397,10 +397,16 @@ impl Scene {
         let pages = replica::rows(&items);
         for (n, client) in self.clients.iter().enumerate() {
             let held = client.replica.living();
-            assert!(
-                held == pages,
-                "at {end}, {n} holds\n{held:?}\nbut the pages say\n{pages:?}"
-            );
+            if held != pages {
+                let now = self.owner.verify(&at, &self.workspace).await;
+                panic!(
+                    "at {end} of {now}, {n} at {} after {} resets and {} resumptions holds\n{held:?}\n\
+                     but the pages say\n{pages:?}",
+                    client.replica.position(),
+                    client.replica.resets,
+                    client.replica.resumed
+                );
+            }
         }
     }
 }

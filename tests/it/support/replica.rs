@@ -213,15 +213,15 @@ impl Replica {
     async fn take_in(&mut self, frame: &Value, pages: &[String]) -> Result<(), Gone> {
         match frame["type"].as_str().unwrap() {
             "subscribed" => {
-                let stands = self.since.is_some();
-                if stands && frame["seq"] == self.position() {
-                    self.resumed += 1;
-                }
-                // Otherwise a reset follows, which says the same again.
-                self.stand_at(frame);
-                if !stands {
+                if self.since.is_none() {
+                    self.stand_at(frame);
                     self.read_all(pages).await;
+                } else if frame["seq"] == self.position() {
+                    self.resumed += 1;
+                    self.stand_at(frame);
                 }
+                // Otherwise a reset follows. Until then it stands where it stood: whoever takes the
+                // new position for their own has missed what lies between.
             }
             "reset" => {
                 self.resets += 1;
