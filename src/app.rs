@@ -186,7 +186,7 @@ impl Application {
             .clone()
             .map(|keys| {
                 Provider::new(ProviderConfig {
-                    pool: db.identity_pool(),
+                    pool: db.outside().clone(),
                     keys,
                     limit_attempts: wiring.rate_limit,
                 })

@@ -70,7 +70,7 @@ pub async fn by_token(db: &Db, hash: &[u8]) -> Result<Option<(WorkspaceId, Invit
         "SELECT workspace_id, id FROM estatebase.invite_by_token($1)",
     )
     .bind(hash)
-    .fetch_optional(db.pool())
+    .fetch_optional(db.outside())
     .await?;
     Ok(row.map(|(workspace, id)| (WorkspaceId(workspace), InviteId(id))))
 }

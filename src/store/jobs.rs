@@ -190,7 +190,7 @@ pub async fn claim_due(
     lease: Duration,
     most: u16,
 ) -> Result<Vec<(WorkspaceId, JobId)>, StoreError> {
-    let mut connection = db.pool().acquire().await?;
+    let mut connection = db.outside().acquire().await?;
     Ok(claim(&mut connection, owner, lease, most).await?)
 }
 
@@ -199,7 +199,7 @@ pub async fn unfinished(db: &Db, jobs: &[JobId]) -> Result<Vec<JobId>, StoreErro
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let unfinished = sqlx::query_scalar("SELECT estatebase.unfinished_jobs($1)")
         .bind(ids)
-        .fetch_all(db.pool())
+        .fetch_all(db.outside())
         .await?;
     Ok(unfinished.into_iter().map(JobId).collect())
 }

@@ -56,7 +56,7 @@ impl LoggedEvent {
 /// hence a definer function; the server's role can't make tables.
 pub async fn ensure_partitions(db: &Db) -> Result<(), StoreError> {
     sqlx::query("SELECT estatebase.ensure_event_partitions()")
-        .execute(db.pool())
+        .execute(db.outside())
         .await?;
     Ok(())
 }

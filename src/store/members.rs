@@ -118,7 +118,7 @@ pub async fn of_person(db: &Db, person: UserId) -> Result<Vec<Membership>, Store
         "SELECT workspace_id, name, role, joined_at, created_at FROM estatebase.memberships_of($1)",
     )
     .bind(person.uuid())
-    .fetch_all(db.pool())
+    .fetch_all(db.outside())
     .await?;
     rows.into_iter()
         .map(|(workspace, name, named, joined_at, created_at)| {

@@ -23,7 +23,7 @@ mod writers;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{Connection, PgPool};
 
 pub use error::StoreError;
@@ -38,10 +38,14 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 const PINGS: u32 = 4;
 const PINGED_WITHIN: Duration = Duration::from_millis(450);
 
+/// Connections for what belongs to no workspace.
+const OUTSIDE: u32 = 6;
+
 /// The pool of connections, signed in as the app's role.
 #[derive(Clone)]
 pub struct Db {
     pool: PgPool,
+    outside: PgPool,
     options: PgConnectOptions,
     writers: Writers,
 }
@@ -70,16 +74,17 @@ impl Db {
             .test_before_acquire(false)
             .idle_timeout(Duration::from_secs(300))
             // Who stopped waiting for an answer gives back a connection that may never give one.
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    let answer = tokio::time::timeout(ANSWERED_WITHIN, connection.ping()).await;
-                    answer.map_err(|_| sqlx::Error::PoolTimedOut)??;
-                    Ok(true)
-                })
-            })
+            .after_release(|connection, _| Box::pin(alive(connection, ANSWERED_WITHIN)))
             .connect_lazy_with(options.clone());
         Db {
             pool,
+            outside: PgPoolOptions::new()
+                .max_connections(OUTSIDE.min(size))
+                .acquire_timeout(Duration::from_secs(3))
+                .idle_timeout(Duration::from_secs(300))
+                .test_before_acquire(false)
+                .before_acquire(|connection, _| Box::pin(alive(connection, PINGED_WITHIN)))
+                .connect_lazy_with(options.clone()),
             writers: Writers::new(options.clone()),
             options,
         }
@@ -97,9 +102,11 @@ impl Db {
         Err(StoreError::silent())
     }
 
-    /// The pool for the tables of the identity provider, which belong to no workspace.
-    pub fn identity_pool(&self) -> PgPool {
-        self.pool.clone()
+    /// For what belongs to no workspace: accounts, memberships, the claiming of jobs. These are single
+    /// statements, with no start of a transaction at which a dead connection could be left behind: so
+    /// each connection is asked whether it lives before it is used.
+    pub fn outside(&self) -> &PgPool {
+        &self.outside
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -108,5 +115,13 @@ impl Db {
 
     pub async fn close(&self) {
         self.pool.close().await;
+        self.outside.close().await;
     }
+}
+
+/// Whether the connection answers in time. An error has it closed.
+async fn alive(connection: &mut PgConnection, within: Duration) -> Result<bool, sqlx::Error> {
+    let answer = tokio::time::timeout(within, connection.ping()).await;
+    answer.map_err(|_| sqlx::Error::PoolTimedOut)??;
+    Ok(true)
 }

@@ -19,7 +19,7 @@ pub async fn forget(db: &Db) -> Result<i64, StoreError> {
         let some: i64 = sqlx::query_scalar("SELECT estatebase.forget_ops($1, $2)")
             .bind(KEPT)
             .bind(BATCH)
-            .fetch_one(db.pool())
+            .fetch_one(db.outside())
             .await?;
         forgotten += some;
         if some < i64::from(BATCH) {

@@ -31,7 +31,7 @@ pub async fn visit(
     .bind(user.uuid())
     .bind(email)
     .bind(name)
-    .fetch_one(db.pool())
+    .fetch_one(db.outside())
     .await?;
     Ok(Profile {
         email,
@@ -45,7 +45,7 @@ pub async fn name_of(db: &Db, user: UserId) -> Result<Option<String>, StoreError
     let name =
         sqlx::query_scalar("SELECT display_name FROM estatebase.profiles WHERE user_id = $1")
             .bind(user.uuid())
-            .fetch_optional(db.pool())
+            .fetch_optional(db.outside())
             .await?;
     Ok(name)
 }
@@ -57,7 +57,7 @@ pub async fn rename(db: &Db, user: UserId, display_name: &str) -> Result<(), Sto
     )
     .bind(user.uuid())
     .bind(display_name)
-    .execute(db.pool())
+    .execute(db.outside())
     .await?;
     Ok(())
 }

@@ -157,6 +157,24 @@ async fn connections_that_died_unnoticed_are_replaced() {
     .await;
 }
 
+/// Whoever signs in, or asks for what belongs to no workspace, pays for no connection that died.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_turned_away_for_connections_that_died() {
+    let (app, proxy, owner, _) = ground().await;
+    let harms: [fn(&Proxy); 2] = [Proxy::reset, Proxy::forget];
+    for harm in harms {
+        let many = (0..8).map(|_| owner.get("/me"));
+        for answer in futures::future::join_all(many).await {
+            answer.is(200);
+        }
+        harm(&proxy);
+        for newcomer in (0..4).map(|_| uuid::Uuid::new_v4()) {
+            app.person(&format!("newcomer-{newcomer}")).await;
+            owner.get("/me").await.is(200);
+        }
+    }
+}
+
 /// The server's end of a connection is gone, the database's is not, and a transaction is open on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_nobody_ends_blocks_its_workspace_only_for_a_while() {
