@@ -6,8 +6,8 @@ use super::{Bench, pgbench};
 use crate::commands::loadtest::{Audience, LoadPlan, LoadReport, run_plan};
 use crate::commands::seed::agency::Agency;
 
-const EDITORS: u16 = 64;
-const DEPTH: usize = 16;
+pub const EDITORS: u16 = 64;
+pub const DEPTH: usize = 16;
 
 /// Throughput with 64 editors 16 deep, and the latency of one editor alone.
 ///
@@ -53,8 +53,21 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-async fn edit(bench: &Bench, editors: u16, depth: usize) -> anyhow::Result<LoadReport> {
-    let report = run_plan(LoadPlan {
+/// Editors as fast as `depth` edits in flight each allow.
+///
+/// # Errors
+/// When the load can't take place or breaks a promise.
+pub async fn edit(bench: &Bench, editors: u16, depth: usize) -> anyhow::Result<LoadReport> {
+    let report = run_plan(plan(bench, editors, depth).await?).await?;
+    bench.sound(report)
+}
+
+/// See [`edit`].
+///
+/// # Errors
+/// When the server refuses to refresh the token.
+pub async fn plan(bench: &Bench, editors: u16, depth: usize) -> anyhow::Result<LoadPlan> {
+    Ok(LoadPlan {
         editors,
         rate: 0.0,
         pipeline: depth,
@@ -63,8 +76,6 @@ async fn edit(bench: &Bench, editors: u16, depth: usize) -> anyhow::Result<LoadR
         audience: Audience::Watchers(1),
         ..bench.plan().await?
     })
-    .await?;
-    bench.sound(report)
 }
 
 async fn transactions(bench: &Bench, clients: u32) -> anyhow::Result<pgbench::Pgbench> {
