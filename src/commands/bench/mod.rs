@@ -37,7 +37,7 @@ pub struct BenchArgs {
     /// The server's database, as an owner who may make schemas and switch roles.
     #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
     pub database: String,
-    /// The server's process, for its memory.
+    /// The server's process, for its memory and its time.
     #[arg(long)]
     pub server_pid: Option<u32>,
     /// Where Postgres's programs are.
