@@ -71,7 +71,7 @@ fn is_in_time(report: &LoadReport) -> bool {
 fn describe(report: &LoadReport) -> String {
     let delivery = report.delivery;
     let mut text = format!(
-        "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms, {:.0} bytes an event",
+        "{:.0}/s, p50 {:.1} ms, p99 {:.1} ms, {:.0} bytes an event with its frame",
         report.deliveries_per_second,
         delivery.p50_ms,
         delivery.p99_ms,

@@ -148,7 +148,7 @@ mod tests {
         assert!(figure.name.contains("5 sockets"), "{figure}");
         let (at, was) = &figure.raw[0];
         assert!(
-            at == "at 50 edits/s" && was.contains("bytes an event"),
+            at == "at 50 edits/s" && was.contains("bytes an event with its frame"),
             "{figure}"
         );
         assert!(!figure.passes(), "{figure}");
