@@ -1,7 +1,7 @@
 //! What sockets cost that are open, subscribed and silent: the server's memory, and its time for
 //! pings and beats.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use futures::{StreamExt, TryStreamExt};
@@ -27,8 +27,6 @@ const OPENING: usize = 64;
 /// They come first: into memory that a server has free after its start. What the others add is what
 /// a socket costs, and the larger of the two is told.
 const FIRST: u32 = 10;
-/// From the last welcome until there is silence.
-const SETTLE: Duration = Duration::from_secs(5);
 
 /// Memory a socket over before, and cores while all are idle.
 ///
@@ -57,12 +55,12 @@ async fn watch(bench: &Bench, crowd: Crowd, server: u32) -> anyhow::Result<Vec<F
     let first = crowd.idle / FIRST;
     let before = resident(server)?;
     let mut sockets = open(&rest, &workspaces, first).await?;
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(crowd.settle).await;
     let with_first = resident(server)?;
     let began = Instant::now();
     let mut others = open(&rest, &workspaces, crowd.idle - first).await?;
     let opened = began.elapsed();
-    tokio::time::sleep(SETTLE).await;
+    tokio::time::sleep(crowd.settle).await;
     let settled = resident(server)?;
     let (spent, began) = (cpu::spent(server)?, Instant::now());
     tokio::time::sleep(crowd.watched).await;

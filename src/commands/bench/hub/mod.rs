@@ -23,6 +23,8 @@ pub struct Crowd {
     pub told: u16,
     /// All silent.
     pub idle: u32,
+    /// From the last welcome until there is silence.
+    pub settle: Duration,
     /// How long the silent ones are watched.
     pub watched: Duration,
     /// After how long without sockets a workspace has surely been let go of.
@@ -35,6 +37,7 @@ impl Crowd {
         Self {
             told,
             idle: 10 * u32::from(told),
+            settle: Duration::from_secs(5),
             watched: Duration::from_secs(50),
             away: Duration::from_secs(75),
         }
@@ -109,6 +112,7 @@ mod tests {
     async fn silent_sockets_are_all_opened_watched_and_counted() {
         let server = Server::start().await;
         let crowd = Crowd {
+            settle: Duration::from_millis(200),
             watched: Duration::from_millis(300),
             ..Crowd::of(5)
         };
@@ -125,12 +129,13 @@ mod tests {
     async fn a_closed_idle_socket_is_no_figure() {
         let server = Server::start().await;
         let crowd = Crowd {
-            watched: Duration::from_secs(1),
+            settle: Duration::from_millis(200),
+            watched: Duration::from_secs(4),
             ..Crowd::of(1)
         };
         let bench = bench(&server).await;
         let cut = async {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
             server.cut();
         };
         let (outcome, ()) = tokio::join!(idle::measure(&bench, crowd), cut);
