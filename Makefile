@@ -45,7 +45,7 @@ demo: setup $(CLIENT) ## Real listings, fifty editors, a second import, the proo
 	cargo build --release --locked
 	scripts/demo.sh $(RELEASE) $(ARGS)
 
-bench: setup ## The figures, as ratios to plain Postgres: make bench ARGS="--only edits"
+bench: setup ## The figures, against plain Postgres and of many sockets: make bench ARGS="--only edits"
 	cargo build --release --locked
 	scripts/bench.sh $(RELEASE) $(ARGS)
 

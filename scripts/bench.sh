@@ -8,12 +8,13 @@ folder=$(mktemp -d)
 "$program" serve --data-dir "$folder" --port 0 --rate-limit off --log warn >"$folder/said" &
 server=$!
 trap 'kill -INT $server 2>/dev/null; wait $server 2>/dev/null; rm -rf "$folder"' EXIT
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     url=$(sed -n 's/^ *Estatebase *\(http.*\)$/\1/p' "$folder/said")
     [ -n "$url" ] && break
     kill -0 $server || exit 1
     sleep 0.2
 done
+[ -n "$url" ] || { echo "the server did not start within two minutes" >&2; exit 1; }
 field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\).*/\1/p" "$folder/postgres.json"; }
 database="postgres://postgres:$(field superuser_password)@127.0.0.1:$(field port)/estatebase"
 DATABASE_OWNER_URL=$database "$program" bench --url "$url" --server-pid $server "$@" || missed=1

@@ -9,6 +9,7 @@ mod database;
 pub mod demo;
 pub mod loadtest;
 mod migrate;
+pub mod open_files;
 mod openapi;
 pub mod seed;
 mod serve;

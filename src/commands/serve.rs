@@ -9,6 +9,7 @@ use tokio::net::TcpSocket;
 use tracing::{error, info, warn};
 
 use super::database::{self, Database};
+use super::open_files;
 use crate::app::{self, Parts};
 use crate::config::Config;
 use crate::data_folder::DataFolder;
@@ -41,6 +42,9 @@ impl Serve {
             return Ok(ExitCode::from(2));
         }
         telemetry::start_logs(&config.log, LogFormat::suited(config.is_development()))?;
+        if let Some(files) = open_files::raise() {
+            info!("at most {files} sockets and other files are open at a time");
+        }
         let metrics = Metrics::start()?;
         let mut folder = DataFolder::claim(&config.data_dir)?;
         let listener = listen(config.address())?;

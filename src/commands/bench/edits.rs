@@ -10,8 +10,8 @@ use super::{Bench, pgbench};
 use crate::commands::loadtest::{Audience, LoadPlan, LoadReport, run_plan};
 use crate::commands::seed::agency::Agency;
 
-const EDITORS: u16 = 64;
-const DEPTH: usize = 16;
+pub const EDITORS: u16 = 64;
+pub const DEPTH: usize = 16;
 /// The two sides of a latency take turns: what the disk and the machine do meanwhile, they do to both.
 const ROUNDS: usize = 7;
 
@@ -95,11 +95,20 @@ async fn edit_alone(bench: &Bench, duration: Duration) -> anyhow::Result<LoadRep
     bench.sound(report.await??)
 }
 
-async fn edit(bench: &Bench, editors: u16, depth: usize) -> anyhow::Result<LoadReport> {
-    bench.sound(run_plan(plan(bench, editors, depth).await?).await?)
+/// Editors as fast as `depth` edits in flight each allow.
+///
+/// # Errors
+/// When the load can't take place or breaks a promise.
+pub async fn edit(bench: &Bench, editors: u16, depth: usize) -> anyhow::Result<LoadReport> {
+    let report = run_plan(plan(bench, editors, depth).await?).await?;
+    bench.sound(report)
 }
 
-async fn plan(bench: &Bench, editors: u16, depth: usize) -> anyhow::Result<LoadPlan> {
+/// See [`edit`].
+///
+/// # Errors
+/// When the server refuses to refresh the token.
+pub async fn plan(bench: &Bench, editors: u16, depth: usize) -> anyhow::Result<LoadPlan> {
     Ok(LoadPlan {
         editors,
         rate: 0.0,

@@ -18,7 +18,7 @@ pub enum Must {
 pub struct Figure {
     pub name: String,
     pub value: f64,
-    /// `×` for ratios, else `ms`, `MB`, `s`.
+    /// `×` for ratios, else `ms`, `s`, `/s`, `KiB`, `MB`, `cores`.
     pub unit: &'static str,
     pub must: Must,
     /// The numbers behind it, with their units.

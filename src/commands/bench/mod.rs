@@ -1,11 +1,13 @@
-//! `estatebase bench`: the product's figures, each as a ratio to plain Postgres measured in the
-//! same run on the same machine. One file a group of figures; a client of a running server, and of
-//! its database for the baselines.
+//! `estatebase bench`: the product's figures, as ratios to plain Postgres measured in the same run on
+//! the same machine, or, of the hub, as they are. One file or folder a group of figures; a client of
+//! a running server, and of its database for the baselines.
 
 pub mod baseline;
-pub mod delivery;
+pub mod beside;
+pub mod cpu;
 pub mod edits;
 pub mod figure;
+pub mod hub;
 pub mod imports;
 pub mod memory;
 pub mod pages;
@@ -23,9 +25,11 @@ use tokio::sync::Mutex;
 use super::client::login::{LoginArgs, Session};
 use super::client::rest::Rest;
 use super::loadtest::{LoadPlan, LoadReport};
+use super::open_files;
 use figure::Figure;
+use hub::Crowd;
 
-/// Measures a running server against the plain Postgres beneath it.
+/// Measures a running server, against the plain Postgres beneath it where there is a ratio.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchArgs {
     #[command(flatten)]
@@ -33,7 +37,7 @@ pub struct BenchArgs {
     /// The server's database, as an owner who may make schemas and switch roles.
     #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
     pub database: String,
-    /// The server's process, for its memory.
+    /// The server's process, for its memory and its time.
     #[arg(long)]
     pub server_pid: Option<u32>,
     /// Where Postgres's programs are.
@@ -45,6 +49,9 @@ pub struct BenchArgs {
     /// Rows of the large list and the large import.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
     pub million: u64,
+    /// Sockets that are told of the same events; ten times as many are idle.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=6000))]
+    pub sockets: u16,
     /// Only these groups.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Group>,
@@ -59,7 +66,10 @@ pub enum Group {
     Edits,
     /// Imports and, in the list of a million rows that they leave, pages.
     Imports,
-    Delivery,
+    /// Acknowledgements beside an import.
+    Beside,
+    /// Sockets: their cost, deliveries, acknowledged edits, replays.
+    Hub,
 }
 
 /// What every group needs.
@@ -79,6 +89,7 @@ pub struct Bench {
 /// # Errors
 /// When something can't be measured at all.
 pub async fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
+    let _ = open_files::raise();
     let figures = measure(&args).await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&figures)?);
@@ -106,6 +117,9 @@ pub async fn measure(args: &BenchArgs) -> anyhow::Result<Vec<Figure>> {
         }
         figures.extend(new);
     };
+    if wants(Group::Hub) {
+        hub::measure(&bench, Crowd::of(args.sockets), &mut add).await?;
+    }
     if wants(Group::Edits) {
         add(edits::measure(&bench).await?);
     }
@@ -120,8 +134,8 @@ pub async fn measure(args: &BenchArgs) -> anyhow::Result<Vec<Figure>> {
         add(measured);
         add(pages::measure(&bench, workspace, large).await?);
     }
-    if wants(Group::Delivery) {
-        add(delivery::measure(&bench, workspace).await?);
+    if wants(Group::Beside) {
+        add(beside::measure(&bench, workspace).await?);
     }
     Ok(figures)
 }

@@ -325,7 +325,10 @@ async fn read_request(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     clippy::result_large_err,
     reason = "the library says how a handshake is answered"
 )]
-fn with_protocol(_: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+pub(super) fn with_protocol(
+    _: &Request,
+    mut response: Response,
+) -> Result<Response, ErrorResponse> {
     let protocol = super::frames::SUBPROTOCOL.parse().unwrap();
     response
         .headers_mut()

@@ -2,6 +2,7 @@
 //! Its wire types are its own, so that a tool would notice a server that drifts from the contract.
 
 pub mod frames;
+pub mod lean;
 pub mod login;
 pub mod position;
 pub mod reconnect;

@@ -7,6 +7,7 @@ use futures::{FutureExt, SinkExt, StreamExt};
 use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
@@ -20,7 +21,7 @@ use super::{reconnect, rest};
 use crate::ids::WorkspaceId;
 
 /// How long the server may take to open the socket, to welcome, or to confirm a subscription.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Enough for a burst of events; hundreds of sockets share one machine with the server.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -210,11 +211,7 @@ impl Socket {
     }
 
     async fn connect(server: &Url) -> Result<Self, SocketError> {
-        let mut request = socket_address(server)?.as_str().into_client_request()?;
-        request.headers_mut().insert(
-            "sec-websocket-protocol",
-            HeaderValue::from_static(SUBPROTOCOL),
-        );
+        let request = handshake(&socket_address(server)?)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(BUFFER_BYTES);
@@ -235,8 +232,18 @@ pub fn parse<E: serde::de::DeserializeOwned>(text: &str) -> Result<Frame<E>, Soc
     })
 }
 
+/// The request that opens a socket at its address.
+pub(super) fn handshake(address: &Url) -> Result<Request, SocketError> {
+    let mut request = address.as_str().into_client_request()?;
+    request.headers_mut().insert(
+        "sec-websocket-protocol",
+        HeaderValue::from_static(SUBPROTOCOL),
+    );
+    Ok(request)
+}
+
 /// `https://host/` → `wss://host/api/v1/ws`.
-fn socket_address(server: &Url) -> Result<Url, SocketError> {
+pub(super) fn socket_address(server: &Url) -> Result<Url, SocketError> {
     let mut address = server.clone();
     let scheme = match server.scheme() {
         "http" | "ws" => "ws",
@@ -251,7 +258,7 @@ fn socket_address(server: &Url) -> Result<Url, SocketError> {
     Ok(address)
 }
 
-fn closed(frame: Option<tungstenite::protocol::CloseFrame>) -> SocketError {
+pub(super) fn closed(frame: Option<tungstenite::protocol::CloseFrame>) -> SocketError {
     match frame {
         Some(frame) => SocketError::Closed {
             code: frame.code.into(),

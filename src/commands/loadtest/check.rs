@@ -72,6 +72,8 @@ pub struct Witness {
     pub runs: Runs,
     pub items: HashMap<ItemId, Known>,
     pub holes: Vec<String>,
+    /// It counted events and kept no items.
+    pub counts_only: bool,
 }
 
 /// What was looked at, and what was wrong with it.
@@ -261,7 +263,7 @@ impl Check {
             verdict.add(Fault::Hole, format!("{name}: {hole}"));
         }
         for (item, (_, touched)) in &self.items {
-            if *touched <= witness.since {
+            if witness.counts_only || *touched <= witness.since {
                 continue;
             }
             let shown = witness.items.get(item);
@@ -430,6 +432,12 @@ mod tests {
             let mut ignorant = run(n);
             ignorant.witnesses[socket].items.clear();
             prop_assert_eq!(faults(ignorant.judge()), [(Fault::ClientDiffers, 10)]);
+
+            let mut counting = run(n);
+            counting.witnesses[socket].items.clear();
+            counting.witnesses[socket].counts_only = true;
+            counting.seen[socket].remove(at);
+            prop_assert_eq!(faults(counting.judge()), [(Fault::NotDelivered, 1)]);
 
             let mut torn = run(n);
             torn.database.get_mut(&item(3)).unwrap().version += 1;

@@ -19,6 +19,7 @@ use super::measure::Measures;
 use super::pace::Pace;
 use super::participant::{Participant, Phase, Stage, Testimony};
 use super::plan::{Audience, LoadPlan};
+use super::reader::Reader;
 use super::report::{LoadReport, progress_line};
 use super::stamp::new_nonce;
 use super::writer::Writer;
@@ -41,7 +42,12 @@ const LOG_PAGE: u32 = 1000;
 pub async fn drive(plan: LoadPlan) -> anyhow::Result<LoadReport> {
     let rest = Rest::new(plan.server.clone(), plan.token.clone())?;
     let ground = Ground::prepare(&rest, &plan).await?;
+    let since = first_position(&rest, &ground).await?;
+    let readers = open_readers(&plan, &rest, &ground).await?;
     let seats = open_sockets(&plan).await?;
+    if let Some(others) = &plan.together {
+        others.wait().await;
+    }
     let stage = Arc::new(Stage {
         rest,
         ground,
@@ -52,13 +58,15 @@ pub async fn drive(plan: LoadPlan) -> anyhow::Result<LoadReport> {
         measures: Mutex::new(Measures::default()),
     });
     let (done, mut answered) = mpsc::unbounded_channel();
-    let since = first_position(&stage).await?;
     let people = gather(&plan, &stage, seats, done).await?;
 
     let (phase, phases) = watch::channel(Phase::Running);
     let mut running = JoinSet::new();
     for person in people {
         running.spawn(person.run(phases.clone()));
+    }
+    for reader in readers {
+        running.spawn(reader.run(Arc::clone(&stage), phases.clone()));
     }
     let ticker = plan
         .progress
@@ -75,13 +83,19 @@ pub async fn drive(plan: LoadPlan) -> anyhow::Result<LoadReport> {
 
 /// Everyone must sit before the first edit is due; subscribing takes its time.
 fn head_start(plan: &LoadPlan) -> Duration {
-    let sockets = u32::from(plan.editors) + u32::from(plan.sockets_watching());
+    let others = match plan.audience {
+        Audience::Editors => plan.editors,
+        Audience::Watchers(watchers) => watchers,
+        // They have subscribed before.
+        Audience::Readers(_) => 0,
+    };
+    let sockets = u32::from(plan.editors) + u32::from(others);
     Duration::from_millis(200) + Duration::from_millis(10) * sockets
 }
 
 async fn open_sockets(plan: &LoadPlan) -> anyhow::Result<Vec<Socket>> {
     let watchers = match plan.audience {
-        Audience::Editors => 0,
+        Audience::Editors | Audience::Readers(_) => 0,
         Audience::Watchers(watchers) => watchers,
     };
     let count = u32::from(plan.editors) + u32::from(watchers);
@@ -91,6 +105,22 @@ async fn open_sockets(plan: &LoadPlan) -> anyhow::Result<Vec<Socket>> {
         .try_collect()
         .await
         .context("opening the sockets")
+}
+
+async fn open_readers(
+    plan: &LoadPlan,
+    rest: &Rest,
+    ground: &Ground,
+) -> anyhow::Result<Vec<Reader>> {
+    let Audience::Readers(count) = plan.audience else {
+        return Ok(Vec::new());
+    };
+    futures::stream::iter(0..count)
+        .map(|reader| Reader::open(format!("reader {reader}"), rest, ground.workspace))
+        .buffer_unordered(OPENING)
+        .try_collect()
+        .await
+        .context("opening the readers' sockets")
 }
 
 /// Gives every socket its person: the editors first, then those who only watch.
@@ -122,8 +152,8 @@ async fn gather(
 }
 
 /// A position before anyone subscribes: what came before is not this run's.
-async fn first_position(stage: &Stage) -> anyhow::Result<u64> {
-    let head = stage.rest.head(stage.ground.workspace).await;
+async fn first_position(rest: &Rest, ground: &Ground) -> anyhow::Result<u64> {
+    let head = rest.head(ground.workspace).await;
     head.context("reading the head of the log")
 }
 

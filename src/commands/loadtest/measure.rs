@@ -26,6 +26,8 @@ pub struct Measures {
     /// Events that arrived, at all sockets together.
     pub delivered: u64,
     pub delivered_in_time: u64,
+    /// Of the frames that brought them to readers.
+    pub read_bytes: u64,
     pub reconnects: u64,
     pub resets: u64,
 }
@@ -41,6 +43,7 @@ pub struct Summary {
     pub mean_ms: f64,
     pub p50_ms: f64,
     pub p90_ms: f64,
+    pub p95_ms: f64,
     pub p99_ms: f64,
     pub p999_ms: f64,
     pub max_ms: f64,
@@ -68,6 +71,7 @@ impl Latencies {
             mean_ms: histogram.mean() / 1e3,
             p50_ms: at(0.5),
             p90_ms: at(0.9),
+            p95_ms: at(0.95),
             p99_ms: at(0.99),
             p999_ms: at(0.999),
             max_ms: milliseconds(histogram.max()),
@@ -110,6 +114,7 @@ mod tests {
         assert_eq!(summary.count, 1000);
         for (found, wanted) in [
             (summary.p50_ms, 500.0),
+            (summary.p95_ms, 950.0),
             (summary.p99_ms, 990.0),
             (summary.max_ms, 1000.0),
             (summary.mean_ms, 500.5),

@@ -5,11 +5,13 @@ pub mod check;
 pub mod clock;
 pub mod drive;
 pub mod event;
+pub mod glance;
 pub mod ground;
 pub mod measure;
 pub mod pace;
 pub mod participant;
 pub mod plan;
+pub mod reader;
 pub mod report;
 pub mod runs;
 pub mod sight;
@@ -20,9 +22,11 @@ pub mod writer;
 mod tests;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::Barrier;
 
 pub use check::{Fault, Verdict};
 pub use measure::{Summary, float, per_second};
@@ -30,6 +34,7 @@ pub use plan::{Audience, LoadPlan};
 pub use report::LoadReport;
 
 use super::client::login::LoginArgs;
+use super::open_files;
 use crate::ids::{ListId, WorkspaceId};
 
 /// Simulates concurrent editors and checks that nothing is lost, doubled or out of order.
@@ -78,6 +83,11 @@ pub struct LoadtestArgs {
 /// # Errors
 /// When the load could not take place.
 pub async fn run(args: LoadtestArgs) -> anyhow::Result<ExitCode> {
+    let may_open = open_files::raise();
+    let sockets = u64::from(args.editors) + args.watchers.map_or(0, u64::from);
+    if may_open.is_some_and(|files| files < sockets) {
+        anyhow::bail!("{sockets} sockets are more than this process may open: raise ulimit -Hn");
+    }
     let (mut session, _) = args.login.sign_in_or_up().await?;
     let rest = session.rest().await?;
     let report = run_plan(LoadPlan {
@@ -94,6 +104,7 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<ExitCode> {
         rest_share: args.rest_share,
         audience: args.watchers.map_or(Audience::Editors, Audience::Watchers),
         progress: true,
+        together: None,
     })
     .await?;
     if args.json {
@@ -114,6 +125,27 @@ pub async fn run(args: LoadtestArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When the load could not take place; broken promises are in the report's verdict.
 pub async fn run_plan(plan: LoadPlan) -> anyhow::Result<LoadReport> {
+    on_a_thread(drive::drive(plan)).await
+}
+
+/// Runs loads beside each other, which begin together once all are prepared.
+///
+/// # Errors
+/// When one of them could not take place.
+pub async fn run_together(plans: Vec<LoadPlan>) -> anyhow::Result<Vec<LoadReport>> {
+    let together = Arc::new(Barrier::new(plans.len()));
+    let loads = plans.into_iter().map(move |plan| {
+        drive::drive(LoadPlan {
+            together: Some(Arc::clone(&together)),
+            ..plan
+        })
+    });
+    on_a_thread(futures::future::try_join_all(loads)).await
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    load: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+) -> anyhow::Result<T> {
     let (told, outcome) = tokio::sync::oneshot::channel();
     std::thread::Builder::new()
         .name("load".into())
@@ -123,7 +155,7 @@ pub async fn run_plan(plan: LoadPlan) -> anyhow::Result<LoadReport> {
                 .build();
             let outcome = runtime
                 .context("starting a runtime")
-                .and_then(|runtime| runtime.block_on(drive::drive(plan)));
+                .and_then(|runtime| runtime.block_on(load));
             // A caller that has gone away wants no report.
             let _ = told.send(outcome);
         })?;

@@ -70,6 +70,25 @@ struct RestAnswer {
     outcome: Result<Item<Cells>, RestError>,
 }
 
+impl Stage {
+    /// Counts and times events as they arrive; `own` are those of the editor at that socket.
+    pub fn delivered(&self, events: &[Seen], own: Option<u16>) {
+        let now = self.clock.now();
+        let in_time = Instant::now() < self.start + self.duration;
+        let mut measures = self.measures.lock();
+        for event in events {
+            measures.delivered += 1;
+            measures.delivered_in_time += u64::from(in_time);
+            let stamp = event.op.and_then(|op| Stamp::read(op, self.nonce));
+            if let Some(stamp) = stamp
+                && Some(stamp.editor) != own
+            {
+                measures.delivery.record(now.micros_since(stamp.intended));
+            }
+        }
+    }
+}
+
 /// A person at a socket.
 pub struct Participant {
     name: String,
@@ -270,21 +289,7 @@ impl Participant {
     }
 
     fn events(&mut self, events: Events<Seen>) {
-        let now = self.stage.clock.now();
-        {
-            let in_time = self.is_in_time();
-            let mut measures = self.stage.measures.lock();
-            for event in &events.events {
-                measures.delivered += 1;
-                measures.delivered_in_time += u64::from(in_time);
-                let stamp = event.op.and_then(|op| Stamp::read(op, self.stage.nonce));
-                if let Some(stamp) = stamp
-                    && Some(stamp.editor) != self.editor
-                {
-                    measures.delivery.record(now.micros_since(stamp.intended));
-                }
-            }
-        }
+        self.stage.delivered(&events.events, self.editor);
         if let Some(sight) = &mut self.sight {
             sight.events(events);
         }

@@ -1,7 +1,9 @@
 //! What a load is: how many people do what, where, how fast and how long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Barrier;
 use url::Url;
 
 use crate::ids::{ListId, WorkspaceId};
@@ -33,6 +35,8 @@ pub struct LoadPlan {
     pub audience: Audience,
     /// A line a second on standard error.
     pub progress: bool,
+    /// Where it waits for other loads when all is prepared, so that they begin as one.
+    pub together: Option<Arc<Barrier>>,
 }
 
 /// Who watches the events.
@@ -42,6 +46,8 @@ pub enum Audience {
     Editors,
     /// So many other sockets, and no editor.
     Watchers(u16),
+    /// So many other sockets of the leanest kind: they count and time every event, and keep no item.
+    Readers(u16),
 }
 
 impl LoadPlan {
@@ -61,6 +67,7 @@ impl LoadPlan {
             rest_share: 0.0,
             audience: Audience::Editors,
             progress: false,
+            together: None,
         }
     }
 
@@ -68,7 +75,7 @@ impl LoadPlan {
     pub fn sockets_watching(&self) -> u16 {
         match self.audience {
             Audience::Editors => self.editors,
-            Audience::Watchers(watchers) => watchers,
+            Audience::Watchers(others) | Audience::Readers(others) => others,
         }
     }
 }

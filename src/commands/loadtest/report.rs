@@ -28,6 +28,8 @@ pub struct LoadReport {
     /// Events that arrived, at all sockets together.
     pub deliveries: u64,
     pub deliveries_per_second: f64,
+    /// Of the frames that brought events to readers.
+    pub read_bytes: u64,
     pub reconnects: u64,
     pub resets: u64,
     /// Edit → ack over sockets.
@@ -62,6 +64,7 @@ impl LoadReport {
             acks_per_second: per_second(measures.acked_in_time, plan.duration),
             deliveries: measures.delivered,
             deliveries_per_second: per_second(measures.delivered_in_time, plan.duration),
+            read_bytes: measures.read_bytes,
             reconnects: measures.reconnects,
             resets: measures.resets,
             ack: measures.ack.summary(),

@@ -30,6 +30,13 @@ impl Sight {
         }
     }
 
+    /// Of a socket that counts and keeps no items.
+    pub fn counting(name: String, position: Position) -> Self {
+        let mut sight = Self::new(name, position);
+        sight.witness.counts_only = true;
+        sight
+    }
+
     /// Takes a frame of events. A hole is noted, and the client goes on behind it, so that the
     /// rest is judged as well.
     pub fn events(&mut self, frame: Events<Seen>) {

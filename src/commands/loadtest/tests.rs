@@ -122,3 +122,47 @@ async fn a_list_that_is_there_already_can_be_edited() {
     assert_eq!(server.lists(), [list]);
     assert!((1..=40).contains(&report.verdict.items_checked));
 }
+
+#[tokio::test]
+async fn readers_are_told_everything_and_count_it() {
+    let report = load(Mischief::None, |plan| plan.audience = Audience::Readers(5)).await;
+    assert!(report.verdict.sound, "{report}");
+    assert_eq!((report.acked, report.deliveries), (100, 500));
+    assert_eq!(report.delivery.count, 500);
+    assert_eq!(report.verdict.sockets_checked, 5);
+    assert!(report.read_bytes > 100 * 500);
+}
+
+#[tokio::test]
+async fn readers_find_what_is_hidden_or_repeated_and_give_up_when_closed() {
+    for (mischief, expected) in [
+        (Mischief::HidesAnEvent, Fault::NotDelivered),
+        (Mischief::RepeatsAnEvent, Fault::DeliveredTwice),
+        (Mischief::DropsEveryone, Fault::GaveUp),
+    ] {
+        let report = load(mischief, |plan| plan.audience = Audience::Readers(3)).await;
+        assert!(
+            faults(&report).contains(&expected),
+            "{mischief:?}: {report}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn loads_that_run_together_begin_as_one_and_are_each_judged() {
+    let servers = [Server::start().await, Server::start().await];
+    let broken = Server::with(Mischief::HidesAnEvent).await;
+    let plans = servers.iter().chain([&broken]).map(|server| LoadPlan {
+        duration: Duration::from_millis(300),
+        editors: 2,
+        rate: 100.0,
+        audience: Audience::Readers(1),
+        ..LoadPlan::new(server.url.clone(), "token")
+    });
+    let reports = super::run_together(plans.collect()).await.unwrap();
+    let found: Vec<_> = reports
+        .iter()
+        .map(|report| (report.acked, report.verdict.sound))
+        .collect();
+    assert_eq!(found, [(30, true), (30, true), (30, false)]);
+}
