@@ -21,7 +21,7 @@ halted      HALTS_UNDER_LOAD 20    it                a_server_that_is_halted_in_
 rolling     CLIENTS          1000  it                servers_that_are_replaced
 owners      DEMOTIONS        10000 it                two_owners_who_demote_each_other
 panics      PANICS           500   it                a_command_that_panics
-pages       READS            1     it                a_page_shows_all
+pages       READS            50    it                a_page_shows_all
 convergence PLANS            200   it                convergence::
 pure        SEEDS            10000 convergence_pure  whatever_happens
 '

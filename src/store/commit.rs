@@ -125,13 +125,18 @@ pub async fn commit_group(
     let mut writer = db.writers.get().await.map_err(CommitError::Refused)?;
     let answer = write(&mut writer.connection, group, now);
     match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(Err(error @ StoreError::Away(_))) => Err(CommitError::Lost(error)),
+        Ok(Err(error @ StoreError::Away(_))) => Err(lost(db, error)),
         Ok(written) => {
             writer.keep();
             written.map_err(CommitError::Refused)
         }
-        Err(_) => Err(CommitError::Lost(StoreError::silent())),
+        Err(_) => Err(lost(db, StoreError::silent())),
     }
+}
+
+fn lost(db: &Db, error: StoreError) -> CommitError {
+    db.leave_idle_connections();
+    CommitError::Lost(error)
 }
 
 /// Writes the group inside `tx`. The caller commits when it is `Done` and lets go otherwise.

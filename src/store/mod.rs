@@ -113,6 +113,14 @@ impl Db {
         &self.pool
     }
 
+    /// Closes the connections that wait to be used: new ones take their place.
+    fn leave_idle_connections(&self) {
+        self.writers.leave_idle();
+        while let Some(connection) = self.pool.try_acquire() {
+            drop(connection.detach());
+        }
+    }
+
     pub async fn close(&self) {
         self.pool.close().await;
         self.outside.close().await;

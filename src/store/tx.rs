@@ -15,6 +15,8 @@ use crate::ids::WorkspaceId;
 
 /// A transaction's start waits for nothing but the pool and the way to the database and back.
 const BEGUN_WITHIN: Duration = Duration::from_millis(3_500);
+/// How often a start is tried on another connection.
+const TRIES: u32 = 3;
 
 /// In milliseconds. Who leaves a transaction open, a halted server or a cut connection, loses it: the
 /// head of a log may hang on it.
@@ -72,13 +74,13 @@ impl Tx {
         // A UUID's text holds nothing but hex digits and hyphens: safe to write into the statement.
         let begin = format!("{start}; {limits} {plan} SET LOCAL app.workspace_id = '{workspace}'");
         // After a restart of the database every connection in the pool is dead and says so here, where
-        // nothing has happened yet; one that a router forgot says nothing at all. One after the other is
-        // left behind.
-        for _ in 0..db.pool().size() {
+        // nothing has happened yet; those that a router forgot say nothing at all. Where one is dead the
+        // others aren't trusted either: each would take its own time to show it.
+        for _ in 0..TRIES {
             let begun = db.pool().begin_with(AssertSqlSafe(begin.clone()));
             match tokio::time::timeout(BEGUN_WITHIN, begun).await {
-                Err(_) | Ok(Err(sqlx::Error::Io(_))) => {}
-                Ok(Err(error)) if is_shutdown(&error) => {}
+                Err(_) | Ok(Err(sqlx::Error::Io(_))) => db.leave_idle_connections(),
+                Ok(Err(error)) if is_shutdown(&error) => db.leave_idle_connections(),
                 Ok(begun) => return Ok(Tx::new(begun?)),
             }
         }

@@ -48,6 +48,11 @@ impl Writers {
             .map_err(|_| StoreError::Away(Error::PoolTimedOut))?
     }
 
+    /// Closes the connections that wait for a commit.
+    pub(super) fn leave_idle(&self) {
+        self.idle.lock().clear();
+    }
+
     async fn wait(&self) -> Result<Writer, StoreError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| StoreError::Away(Error::PoolClosed))?;

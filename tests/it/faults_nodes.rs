@@ -284,6 +284,7 @@ async fn two_owners_who_demote_each_other_leave_one() {
 /// A client drops the event of a version that it read in a page: so a page must show all of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_shows_all_of_the_versions_that_it_names() {
+    let (begun, reads) = (Instant::now(), rounds("READS", 5));
     let app = TestApp::new().await;
     let second = app.again();
     let owner = app.person("owner").await;
@@ -291,7 +292,7 @@ async fn a_page_shows_all_of_the_versions_that_it_names() {
     let workspace = owner.workspace().await;
     let list = owner.list(&workspace, &[("N", "number")]).await;
     let item = format!("{list}/items/{}", owner.item(&list, json!({"N": 1})).await);
-    for n in 0..5 {
+    for n in 0..reads {
         let key = format!("C{n}");
         there.get(&item).await.is(200);
         // The other server hears of the new column within a second.
@@ -316,4 +317,11 @@ async fn a_page_shows_all_of_the_versions_that_it_names() {
             );
         }
     }
+    let outcome = "each shows all of the version that it names";
+    report(
+        "pages beside another server's new columns",
+        reads,
+        outcome,
+        begun,
+    );
 }
