@@ -9,4 +9,5 @@ pub mod jobs;
 pub mod lists;
 pub mod members;
 pub mod profiles;
+pub mod views;
 pub mod workspaces;

@@ -19,3 +19,4 @@ pub mod schema;
 pub mod schema_change;
 pub mod sort;
 pub mod template;
+pub mod view;

@@ -26,6 +26,7 @@ pub mod routes;
 mod settled;
 pub mod state;
 mod submit;
+mod views;
 mod workspaces;
 
 pub use extract::MAX_BODY;

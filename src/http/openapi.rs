@@ -21,6 +21,7 @@ use crate::error::ErrorCode;
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
 use crate::wire::problem::Problem;
+use crate::wire::views::{ViewIn, ViewOut, ViewPatchIn};
 
 /// An item on the wire.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -117,6 +118,7 @@ pages! {
     AuditPage of EventOut;
     JobsPage of JobOut;
     ErrorsPage of RowErrorOut;
+    ViewsPage of ViewOut;
 }
 
 /// `GET /openapi.json`.
@@ -202,6 +204,10 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<JobOut>(&mut schemas);
     with_parts::<JobsPage>(&mut schemas);
     with_parts::<ErrorsPage>(&mut schemas);
+    with_parts::<ViewIn>(&mut schemas);
+    with_parts::<ViewPatchIn>(&mut schemas);
+    with_parts::<ViewOut>(&mut schemas);
+    with_parts::<ViewsPage>(&mut schemas);
     with_parts::<Problem>(&mut schemas);
     ComponentsBuilder::new()
         .security_scheme("bearer", SecurityScheme::Http(bearer))

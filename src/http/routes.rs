@@ -15,7 +15,7 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 use super::extract::Caller;
 use super::{
     asyncapi, columns, imports, invites, items, items_query, jobs, lists, log, me, members,
-    openapi, workspaces,
+    openapi, views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -73,6 +73,7 @@ macro_rules! routes {
 pub fn table() -> Vec<Route> {
     use Action::{
         Leave, ManageMembers, ManageWorkspace, Own, Read, ReadAudit, WriteItems, WriteSchema,
+        WriteViews,
     };
     use Needs::{Member, Nothing, Person};
     routes! {
@@ -121,6 +122,12 @@ pub fn table() -> Vec<Route> {
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(WriteItems), items::delete, "Put an item into the trash" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/restore" Member(WriteItems), items::restore, "Take an item out of the trash" => 200 "ItemOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/history" Member(Read), items::history, "Every change of an item, newest first" ["limit" "cursor"] => 200 "HistoryPage";
+
+        GET "/workspaces/{workspace_id}/lists/{list_id}/views" Member(Read), views::index, "Views of a list: the shared ones and the caller's own" ["limit" "cursor"] => 200 "ViewsPage";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/views" Member(WriteViews), views::create, "Save a view" ("ViewIn") => 201 "ViewOut";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(Read), views::show, "A view; another's private one is 404" => 200 "ViewOut";
+        PATCH "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(WriteViews), views::update, "Change an own view, or, as an admin, a shared one" ("ViewPatchIn") => 200 "ViewOut";
+        DELETE "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(WriteViews), views::delete, "Delete a view, and with it the links to its form" => 204;
 
         POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list; the body is the file (text/csv)" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
         POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file; the body is the file (text/csv)" ["list_name" "mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";

@@ -17,6 +17,7 @@ pub mod roles;
 pub mod schema;
 mod tx;
 pub mod verify;
+pub mod views;
 pub mod workspaces;
 mod writers;
 

@@ -8,3 +8,4 @@ pub mod messages;
 pub mod object;
 pub mod people;
 pub mod problem;
+pub mod views;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use chrono::DateTime;
 use estatebase::actors::workspace::{EncodedEvent, EventBatch, Lists, events_frame};
-use estatebase::domain::event::Audience;
+use estatebase::domain::event::{Audience, Reader};
 use estatebase::domain::log::{Actor, EventHeader};
 use estatebase::domain::roles::Role;
 use estatebase::error::AppError;
@@ -459,7 +459,11 @@ fn events() -> String {
         EncodedEvent::new(&job, &[0; 32], &[Some(&wide.to_string())]),
     ];
     let batch = EventBatch::new(workspace, 7, 10, MARK, encoded);
-    events_frame(7, &[&batch], Audience::Members, &Lists::All)
+    let reader = Reader {
+        class: Audience::Members,
+        user: UserId(uuid(12)),
+    };
+    events_frame(7, &[&batch], reader, &Lists::All)
         .unwrap()
         .to_string()
 }

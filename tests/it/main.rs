@@ -33,3 +33,4 @@ mod socket_limits;
 mod socket_protocol;
 mod support;
 mod two_nodes;
+mod views;

@@ -10,8 +10,9 @@ use super::super::durable::Attempt;
 use crate::domain::columns::Column;
 use crate::domain::roles::Role;
 use crate::domain::schema::List;
+use crate::domain::view::View;
 use crate::error::AppError;
-use crate::ids::{JobId, ListId, UserId};
+use crate::ids::{ItemId, JobId, ListId, UserId};
 use crate::store::invites::Invite;
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{self, StoreError, Tx};
@@ -35,13 +36,19 @@ pub(super) enum Change {
     QueueJob(Box<NewJob>),
     FailJob(JobId, Value, Vec<RowError>),
     CancelJob(JobId),
+    NewView(Box<View>),
+    View(Box<View>),
 }
 
 /// What a judged change comes to.
 pub(super) struct Effect {
     pub(super) kind: &'static str,
     pub(super) list: Option<ListId>,
+    /// The item in whose history it stands.
+    pub(super) item: Option<ItemId>,
     pub(super) data: Value,
+    /// What the log keeps beside, so that it could rebuild the state, and shows to nobody.
+    pub(super) unseen: Option<Value>,
     pub(super) changes: Vec<Change>,
     pub(super) answer: Answer,
     /// Whether what is cached of schema, members or workspace is old from here on.
@@ -54,7 +61,9 @@ impl Effect {
         Effect {
             kind,
             list: None,
+            item: None,
             data,
+            unseen: None,
             changes: Vec::new(),
             answer: Answer {
                 status,
@@ -68,6 +77,17 @@ impl Effect {
 
     pub(super) fn on(mut self, list: ListId) -> Effect {
         self.list = Some(list);
+        self
+    }
+
+    pub(super) fn keeping(mut self, unseen: Option<Value>) -> Effect {
+        self.unseen = unseen;
+        self
+    }
+
+    /// The version that the answer's `ETag` names.
+    pub(super) fn at_version(mut self, version: i64) -> Effect {
+        self.answer.etag = Some(version);
         self
     }
 
@@ -131,6 +151,8 @@ pub(super) async fn write(
         Change::Accept(invite, by) => {
             store::invites::mark_accepted(tx, Invite::clone(invite), *by, now).await
         }
+        Change::NewView(view) => store::views::insert(tx, id, view).await,
+        Change::View(view) => store::views::update(tx, id, view).await,
         Change::NewList(list) => store::schema::insert_list(tx, id, list).await,
         Change::List(list) => store::schema::update_list(tx, id, list).await,
         Change::Columns(list, columns) => {

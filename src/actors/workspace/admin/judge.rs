@@ -7,7 +7,7 @@ use super::super::command::Request;
 use super::super::core::Core;
 use super::super::durable::Attempt;
 use super::effect::{Change, Effect};
-use super::{AdminCommand, INVITE_DAYS};
+use super::{AdminCommand, INVITE_DAYS, views};
 use crate::domain::columns::Column;
 use crate::domain::edit::list_of;
 use crate::domain::membership::{judge_removal, judge_role};
@@ -73,6 +73,9 @@ pub(super) async fn judge(
         AdminCommand::QueueImport { .. }
         | AdminCommand::FailImport { .. }
         | AdminCommand::CancelImport { .. } => judge_import(core, command, by)?,
+        AdminCommand::View { list, command } => {
+            views::judge(core, tx, *list, command, by, now).await?
+        }
         _ => judge_schema(core, command, by, now)?,
     })
 }

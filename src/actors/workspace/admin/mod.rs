@@ -1,17 +1,19 @@
-//! Changes of the workspace itself, its members, invitations, lists and columns: each judged by the
+//! Changes of the workspace itself, its members, invitations, lists, columns and views: each judged by the
 //! domain and written alone, as one event and one step of `schema_version`, so that every cache
 //! that was read before it is known to be old.
 
 mod effect;
 mod judge;
+mod views;
 
 use std::collections::BTreeMap;
 
 use chrono::{SubsecRound, Utc};
 use serde_json::Value;
 
-use self::effect::write;
+use self::effect::{Effect, write};
 use self::judge::judge;
+pub use self::views::ViewCommand;
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::catch_up::{catch_up, hold};
 use super::command::{Job, Outcome, Reply, Request};
@@ -25,7 +27,7 @@ use crate::domain::roles::Role;
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::AppError;
 use crate::ids::{InviteId, JobId, ListId, UserId};
-use crate::store::commit::GroupWrite;
+use crate::store::commit::{GroupWrite, PayloadRow};
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{Db, Purpose, StoreError, Tx};
 
@@ -97,6 +99,11 @@ pub enum AdminCommand {
     DeleteColumn {
         list: ListId,
         key: String,
+    },
+    /// On the views of a list.
+    View {
+        list: ListId,
+        command: ViewCommand,
     },
     /// Queues an import whose file is on disk and planned.
     QueueImport {
@@ -179,6 +186,19 @@ async fn answer_retry(db: &Db, core: &mut Core, job: Job, done: &mut Done) -> Op
     known::answer_known(db, core, vec![job], done).await.pop()
 }
 
+/// What the event says, and behind it what the log alone keeps.
+fn said(effect: &Effect, text: &str) -> Vec<PayloadRow> {
+    let row = |item, text: String| payload(effect.list, item, None, text.into_bytes(), false);
+    let mut rows = vec![row(effect.item, text.to_owned())];
+    rows.extend(
+        effect
+            .unseen
+            .as_ref()
+            .map(|unseen| row(None, unseen.to_string())),
+    );
+    rows
+}
+
 async fn attempt_once(
     db: &Db,
     core: &mut Core,
@@ -201,13 +221,7 @@ async fn attempt_once(
             kind: effect.kind,
             request,
             list: effect.list,
-            payloads: vec![payload(
-                effect.list,
-                None,
-                None,
-                text.clone().into_bytes(),
-                false,
-            )],
+            payloads: said(&effect, &text),
         },
     );
     let write = GroupWrite {
