@@ -11,6 +11,7 @@ mod m20261101_000004_fold;
 mod m20261123_000005_upkeep;
 mod m20261123_000006_write_group;
 mod m20261123_000010_views;
+mod m20261123_000011_comments;
 mod script;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000005_upkeep::MIGRATION),
             Box::new(m20261123_000006_write_group::MIGRATION),
             Box::new(m20261123_000010_views::MIGRATION),
+            Box::new(m20261123_000011_comments::MIGRATION),
         ]
     }
 }

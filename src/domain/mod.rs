@@ -3,6 +3,7 @@
 
 pub mod cell;
 pub mod columns;
+pub mod comment;
 pub mod edit;
 pub mod email;
 pub mod event;

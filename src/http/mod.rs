@@ -5,6 +5,7 @@ pub mod asyncapi;
 pub mod bearer;
 pub mod client;
 mod columns;
+mod comments;
 mod cursor;
 mod extract;
 pub mod health;

@@ -18,6 +18,7 @@ use super::routes::{BASE, Needs, Route, table};
 use super::{invites, items, items_query, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::ErrorCode;
+use crate::wire::comments::{CommentIn, CommentOut, CommentPatchIn};
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
 use crate::wire::problem::Problem;
@@ -119,6 +120,7 @@ pages! {
     JobsPage of JobOut;
     ErrorsPage of RowErrorOut;
     ViewsPage of ViewOut;
+    CommentsPage of CommentOut;
 }
 
 /// `GET /openapi.json`.
@@ -204,6 +206,10 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<JobOut>(&mut schemas);
     with_parts::<JobsPage>(&mut schemas);
     with_parts::<ErrorsPage>(&mut schemas);
+    with_parts::<CommentIn>(&mut schemas);
+    with_parts::<CommentPatchIn>(&mut schemas);
+    with_parts::<CommentOut>(&mut schemas);
+    with_parts::<CommentsPage>(&mut schemas);
     with_parts::<ViewIn>(&mut schemas);
     with_parts::<ViewPatchIn>(&mut schemas);
     with_parts::<ViewOut>(&mut schemas);

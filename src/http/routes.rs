@@ -14,8 +14,8 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 
 use super::extract::Caller;
 use super::{
-    asyncapi, columns, imports, invites, items, items_query, jobs, lists, log, me, members,
-    openapi, views, workspaces,
+    asyncapi, columns, comments, imports, invites, items, items_query, jobs, lists, log, me,
+    members, openapi, views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -72,8 +72,8 @@ macro_rules! routes {
 /// The table.
 pub fn table() -> Vec<Route> {
     use Action::{
-        Leave, ManageMembers, ManageWorkspace, Own, Read, ReadAudit, WriteItems, WriteSchema,
-        WriteViews,
+        Comment, Leave, ManageMembers, ManageWorkspace, Own, Read, ReadAudit, WriteItems,
+        WriteSchema, WriteViews,
     };
     use Needs::{Member, Nothing, Person};
     routes! {
@@ -128,6 +128,12 @@ pub fn table() -> Vec<Route> {
         GET "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(Read), views::show, "A view; another's private one is 404" => 200 "ViewOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(WriteViews), views::update, "Change an own view, or, as an admin, a shared one" ("ViewPatchIn") => 200 "ViewOut";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(WriteViews), views::delete, "Delete a view, and with it the links to its form" => 204;
+
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments" Member(Read), comments::index, "Comments on an item, oldest first" ["limit" "cursor"] => 200 "CommentsPage";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments" Member(Comment), comments::create, "Comment on an item; who is mentioned must be a member" ("CommentIn") => 201 "CommentOut";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Read), comments::show, "A comment" => 200 "CommentOut";
+        PATCH "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Comment), comments::update, "Change an own comment" ("CommentPatchIn") => 200 "CommentOut";
+        DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Comment), comments::delete, "Delete an own comment, or, as an admin, any" => 204;
 
         POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list; the body is the file (text/csv)" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
         POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file; the body is the file (text/csv)" ["list_name" "mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";

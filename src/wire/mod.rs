@@ -1,6 +1,7 @@
 //! The JSON in and out, shared by `http`, `ws` and `actors`: shapes alone, no rule and no IO.
 
 pub mod canonical;
+pub mod comments;
 pub mod events;
 pub mod frames;
 pub mod lists;

@@ -4,6 +4,7 @@
 mod accounts;
 mod auth_js;
 mod command_line;
+mod comments;
 mod convergence;
 mod database;
 mod database_faults;

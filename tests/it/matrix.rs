@@ -100,6 +100,19 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
             with("admin", 200, json!({"name": "Named"}))
         }
         ("DELETE", "/lists/{list_id}/views/{view_id}") => row("admin", 204),
+        (
+            "GET",
+            "/lists/{list_id}/items/{item_id}/comments"
+            | "/lists/{list_id}/items/{item_id}/comments/{comment_id}",
+        ) => row("viewer", 200),
+        ("POST", "/lists/{list_id}/items/{item_id}/comments") => {
+            with("commenter", 201, json!({"body": "Hello"}))
+        }
+        // The owner's: nobody else changes it.
+        ("PATCH", "/lists/{list_id}/items/{item_id}/comments/{comment_id}") => {
+            with("owner", 200, json!({"body": "Other"}))
+        }
+        ("DELETE", "/lists/{list_id}/items/{item_id}/comments/{comment_id}") => row("admin", 204),
         // No body: refused for its type, behind the door.
         ("POST", "/lists/{list_id}/imports") => row("editor", 415),
         ("POST", "/imports") => row("admin", 422),
@@ -120,6 +133,7 @@ struct Place {
     item: String,
     invite: String,
     view: String,
+    comment: String,
     target: String,
 }
 
@@ -136,6 +150,8 @@ impl Place {
         let view = json!({"name": "Form", "kind": "form", "shared": true,
             "config": {"columns": ["Price"]}});
         let view = owner.post(&format!("{list}/views"), view).await;
+        let comments = format!("{list}/items/{item}/comments");
+        let comment = owner.post(&comments, json!({"body": "Hello"})).await;
         let members = owner.get(&format!("{workspace}/members")).await;
         let members = members.is(200)["data"].as_array().unwrap();
         if !members.iter().any(|member| member["user_id"] == target.id) {
@@ -147,6 +163,7 @@ impl Place {
             item,
             invite: invite.is(201)["id"].as_str().unwrap().to_owned(),
             view: view.is(201)["id"].as_str().unwrap().to_owned(),
+            comment: comment.is(201)["id"].as_str().unwrap().to_owned(),
             target: target.id.clone(),
         }
     }
@@ -157,6 +174,7 @@ impl Place {
             .replace("{item_id}", &self.item)
             .replace("{invite_id}", &self.invite)
             .replace("{view_id}", &self.view)
+            .replace("{comment_id}", &self.comment)
             .replace("{user_id}", &self.target)
             .replace("{key}", "Price")
             .replace("{job_id}", "01900000-0000-7000-8000-000000000000")

@@ -8,6 +8,8 @@ use super::super::command::Answer;
 use super::super::core::Core;
 use super::super::durable::Attempt;
 use crate::domain::columns::Column;
+use crate::domain::comment::Comment;
+use crate::domain::item::Place;
 use crate::domain::roles::Role;
 use crate::domain::schema::List;
 use crate::domain::view::View;
@@ -36,6 +38,8 @@ pub(super) enum Change {
     QueueJob(Box<NewJob>),
     FailJob(JobId, Value, Vec<RowError>),
     CancelJob(JobId),
+    NewComment(Box<Comment>),
+    Comment(Box<Comment>),
     NewView(Box<View>),
     View(Box<View>),
 }
@@ -78,6 +82,12 @@ impl Effect {
     pub(super) fn on(mut self, list: ListId) -> Effect {
         self.list = Some(list);
         self
+    }
+
+    /// It stands in the history of an item too.
+    pub(super) fn about(mut self, (list, item): Place) -> Effect {
+        self.item = Some(item);
+        self.on(list)
     }
 
     pub(super) fn keeping(mut self, unseen: Option<Value>) -> Effect {
@@ -151,6 +161,8 @@ pub(super) async fn write(
         Change::Accept(invite, by) => {
             store::invites::mark_accepted(tx, Invite::clone(invite), *by, now).await
         }
+        Change::NewComment(comment) => store::comments::insert(tx, id, comment).await,
+        Change::Comment(comment) => store::comments::update(tx, id, comment).await,
         Change::NewView(view) => store::views::insert(tx, id, view).await,
         Change::View(view) => store::views::update(tx, id, view).await,
         Change::NewList(list) => store::schema::insert_list(tx, id, list).await,

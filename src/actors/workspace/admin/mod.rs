@@ -1,7 +1,8 @@
-//! Changes of the workspace itself, its members, invitations, lists, columns and views: each judged by the
+//! Changes of the workspace itself, its members, invitations, lists, columns, views and comments: each judged by the
 //! domain and written alone, as one event and one step of `schema_version`, so that every cache
 //! that was read before it is known to be old.
 
+mod comments;
 mod effect;
 mod judge;
 mod views;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use chrono::{SubsecRound, Utc};
 use serde_json::Value;
 
+pub use self::comments::CommentCommand;
 use self::effect::{Effect, write};
 use self::judge::judge;
 pub use self::views::ViewCommand;
@@ -22,6 +24,7 @@ use super::done::Done;
 use super::durable::{Attempt, Failure, commit_in, in_doubt};
 use super::entry::{NewEvent, event, head_move, op_row, payload};
 use super::known;
+use crate::domain::item::Place;
 use crate::domain::log::mark;
 use crate::domain::roles::Role;
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
@@ -99,6 +102,11 @@ pub enum AdminCommand {
     DeleteColumn {
         list: ListId,
         key: String,
+    },
+    /// On the comments of an item.
+    Comment {
+        place: Place,
+        command: CommentCommand,
     },
     /// On the views of a list.
     View {
@@ -206,7 +214,7 @@ async fn attempt_once(
     request: &Request,
 ) -> Result<(Reply, EventBatch, bool), Attempt> {
     let now = Utc::now().trunc_subsecs(6);
-    let effect = judge(core, &tx, request, now).await?;
+    let effect = judge(core, &mut tx, request, now).await?;
     for change in &effect.changes {
         write(core, &mut tx, change, now).await?;
     }
