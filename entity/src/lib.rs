@@ -1,6 +1,7 @@
 //! SeaORM models of the tables, one file a table, and the newtype ids. No logic.
 
 pub mod columns;
+pub mod form_links;
 pub mod ids;
 pub mod invites;
 pub mod items;

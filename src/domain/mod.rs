@@ -9,6 +9,7 @@ pub mod email;
 pub mod event;
 pub mod filter;
 pub mod fold;
+pub mod form;
 pub mod import;
 pub mod item;
 pub mod log;

@@ -327,7 +327,7 @@ pub fn new_item(item: NewItemIn) -> NewItem {
 }
 
 /// The paths of an error about the only item: without its place in a batch.
-fn plainly(mut error: AppError) -> AppError {
+pub(super) fn plainly(mut error: AppError) -> AppError {
     for field in &mut error.fields {
         if let Some(path) = field.path.strip_prefix("/items/0") {
             field.path = path.to_owned();

@@ -8,6 +8,7 @@ mod columns;
 mod comments;
 mod cursor;
 mod extract;
+mod forms;
 pub mod health;
 pub mod identity;
 mod imports;

@@ -14,7 +14,7 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 
 use super::extract::Caller;
 use super::{
-    asyncapi, columns, comments, imports, invites, items, items_query, jobs, lists, log, me,
+    asyncapi, columns, comments, forms, imports, invites, items, items_query, jobs, lists, log, me,
     members, openapi, views, workspaces,
 };
 use crate::domain::roles::Action;
@@ -145,6 +145,12 @@ pub fn table() -> Vec<Route> {
         GET "/workspaces/{workspace_id}/events" Member(Read), log::events, "The ordered change feed" ["after_seq" "limit"] => 200 "EventsPage";
         GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";
         GET "/workspaces/{workspace_id}/audit/verify" Member(ReadAudit), log::verify, "Check the log's hash chain" => 200 "VerifyOut";
+
+        GET "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}/form-links" Member(WriteViews), forms::index, "Public links to a view's form, without their tokens" ["limit" "cursor"] => 200 "FormLinksPage";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}/form-links" Member(WriteViews), forms::open, "Make a public link to a view's form; the token is shown once" => 201 "FormLinkOut";
+        DELETE "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}/form-links/{link_id}" Member(WriteViews), forms::revoke, "Take a public link back" => 204;
+        GET "/forms/{token}" Nothing, forms::show, "A public form: its title, its columns and their choices" => 200 "FormOut";
+        POST "/forms/{token}" Nothing, forms::send, "Send a public form: one item. The event's actor is `{\"form\": link}`, and so is the item's `created_by`. At most 20 a minute from one address and 300 from all, a form" ("FormAnswersIn") => 201 "FormReceipt";
 
         GET "/openapi.json" Nothing, openapi::document, "This document" => 200;
         GET "/asyncapi.json" Nothing, asyncapi::document, "The websocket's messages, as an AsyncAPI document" => 200;

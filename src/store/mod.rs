@@ -5,6 +5,7 @@
 pub mod comments;
 pub mod commit;
 mod error;
+pub mod forms;
 pub mod identity;
 pub mod invites;
 pub mod items;

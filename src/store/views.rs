@@ -34,6 +34,21 @@ pub async fn of_list(
     rows.into_iter().map(view).collect()
 }
 
+/// Those of the views that are not deleted.
+pub async fn living(
+    tx: &Tx,
+    workspace: WorkspaceId,
+    ids: impl IntoIterator<Item = ViewId>,
+) -> Result<Vec<View>, StoreError> {
+    let rows = views::Entity::find()
+        .filter(views::Column::WorkspaceId.eq(workspace))
+        .filter(views::Column::Id.is_in(ids))
+        .filter(views::Column::DeletedAt.is_null())
+        .all(tx)
+        .await?;
+    rows.into_iter().map(view).collect()
+}
+
 /// How many views a list has, everybody's.
 pub async fn count(tx: &Tx, workspace: WorkspaceId, list: ListId) -> Result<u64, StoreError> {
     Ok(views::Entity::find()

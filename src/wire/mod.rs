@@ -3,6 +3,7 @@
 pub mod canonical;
 pub mod comments;
 pub mod events;
+pub mod forms;
 pub mod frames;
 pub mod lists;
 pub mod messages;

@@ -13,6 +13,7 @@ mod faults_nodes;
 mod faults_panics;
 mod faults_postgres;
 mod faults_redis;
+mod forms;
 mod frames;
 mod idempotency;
 mod identity;

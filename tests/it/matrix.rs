@@ -113,6 +113,11 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
             with("owner", 200, json!({"body": "Other"}))
         }
         ("DELETE", "/lists/{list_id}/items/{item_id}/comments/{comment_id}") => row("admin", 204),
+        ("GET", "/lists/{list_id}/views/{view_id}/form-links") => row("admin", 200),
+        ("POST", "/lists/{list_id}/views/{view_id}/form-links") => row("admin", 201),
+        ("DELETE", "/lists/{list_id}/views/{view_id}/form-links/{link_id}") => row("admin", 204),
+        ("GET", "/forms/{token}") => row("anybody", 200),
+        ("POST", "/forms/{token}") => with("anybody", 201, json!({"values": {"Price": 1}})),
         // No body: refused for its type, behind the door.
         ("POST", "/lists/{list_id}/imports") => row("editor", 415),
         ("POST", "/imports") => row("admin", 422),
@@ -134,6 +139,8 @@ struct Place {
     invite: String,
     view: String,
     comment: String,
+    link: String,
+    token: String,
     target: String,
 }
 
@@ -152,6 +159,11 @@ impl Place {
         let view = owner.post(&format!("{list}/views"), view).await;
         let comments = format!("{list}/items/{item}/comments");
         let comment = owner.post(&comments, json!({"body": "Hello"})).await;
+        let links = format!(
+            "{list}/views/{}/form-links",
+            view.is(201)["id"].as_str().unwrap()
+        );
+        let link = owner.post(&links, json!({})).await;
         let members = owner.get(&format!("{workspace}/members")).await;
         let members = members.is(200)["data"].as_array().unwrap();
         if !members.iter().any(|member| member["user_id"] == target.id) {
@@ -164,6 +176,8 @@ impl Place {
             invite: invite.is(201)["id"].as_str().unwrap().to_owned(),
             view: view.is(201)["id"].as_str().unwrap().to_owned(),
             comment: comment.is(201)["id"].as_str().unwrap().to_owned(),
+            link: link.is(201)["id"].as_str().unwrap().to_owned(),
+            token: link.body["token"].as_str().unwrap().to_owned(),
             target: target.id.clone(),
         }
     }
@@ -174,6 +188,8 @@ impl Place {
             .replace("{item_id}", &self.item)
             .replace("{invite_id}", &self.invite)
             .replace("{view_id}", &self.view)
+            .replace("{link_id}", &self.link)
+            .replace("{token}", &self.token)
             .replace("{comment_id}", &self.comment)
             .replace("{user_id}", &self.target)
             .replace("{key}", "Price")

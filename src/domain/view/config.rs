@@ -247,7 +247,7 @@ fn kinds_with(part: &str) -> Option<&'static [ViewKind]> {
 }
 
 /// Whether a stranger may be asked for such a cell: neither computed nor the people of the workspace.
-pub(super) fn may_be_asked(ty: ColumnType) -> bool {
+pub fn may_be_asked(ty: ColumnType) -> bool {
     ty.is_text()
         || ty.is_select()
         || (ty.is_number() && !ty.is_read_only())

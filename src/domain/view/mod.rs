@@ -7,7 +7,7 @@
 
 mod config;
 
-pub use config::{MAX_CONFIG_BYTES, check};
+pub use config::{MAX_CONFIG_BYTES, check, may_be_asked};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};

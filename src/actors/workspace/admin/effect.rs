@@ -15,6 +15,7 @@ use crate::domain::schema::List;
 use crate::domain::view::View;
 use crate::error::AppError;
 use crate::ids::{ItemId, JobId, ListId, UserId};
+use crate::store::forms::FormLink;
 use crate::store::invites::Invite;
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{self, StoreError, Tx};
@@ -40,6 +41,8 @@ pub(super) enum Change {
     CancelJob(JobId),
     NewComment(Box<Comment>),
     Comment(Box<Comment>),
+    NewFormLink(Box<FormLink>),
+    RevokeFormLink(Box<FormLink>),
     NewView(Box<View>),
     View(Box<View>),
 }
@@ -111,6 +114,12 @@ impl Effect {
         self
     }
 
+    /// Whether what is cached is old from here on.
+    pub(super) fn shaping(mut self, reshapes: bool) -> Effect {
+        self.reshapes = reshapes;
+        self
+    }
+
     pub(super) fn at(mut self, location: String) -> Effect {
         self.answer.location = Some(location);
         self
@@ -163,6 +172,10 @@ pub(super) async fn write(
         }
         Change::NewComment(comment) => store::comments::insert(tx, id, comment).await,
         Change::Comment(comment) => store::comments::update(tx, id, comment).await,
+        Change::NewFormLink(link) => store::forms::insert(tx, FormLink::clone(link)).await,
+        Change::RevokeFormLink(link) => {
+            store::forms::mark_revoked(tx, FormLink::clone(link), now).await
+        }
         Change::NewView(view) => store::views::insert(tx, id, view).await,
         Change::View(view) => store::views::update(tx, id, view).await,
         Change::NewList(list) => store::schema::insert_list(tx, id, list).await,

@@ -7,7 +7,7 @@ use super::super::command::Request;
 use super::super::core::Core;
 use super::super::durable::Attempt;
 use super::effect::{Change, Effect};
-use super::{AdminCommand, INVITE_DAYS, comments, views};
+use super::{AdminCommand, INVITE_DAYS, comments, forms, views};
 use crate::domain::columns::Column;
 use crate::domain::edit::list_of;
 use crate::domain::membership::{judge_removal, judge_role};
@@ -76,6 +76,11 @@ pub(super) async fn judge(
         AdminCommand::Comment { place, command } => {
             comments::judge(core, tx, *place, command, by, now).await?
         }
+        AdminCommand::Form {
+            list,
+            view,
+            command,
+        } => forms::judge(core, tx, (*list, *view), command, by, now).await?,
         AdminCommand::View { list, command } => {
             views::judge(core, tx, *list, command, by, now).await?
         }

@@ -4,6 +4,7 @@
 
 mod comments;
 mod effect;
+mod forms;
 mod judge;
 mod views;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 pub use self::comments::CommentCommand;
 use self::effect::{Effect, write};
+pub use self::forms::FormCommand;
 use self::judge::judge;
 pub use self::views::ViewCommand;
 use super::broadcast::{EncodedEvent, EventBatch};
@@ -29,7 +31,7 @@ use crate::domain::log::mark;
 use crate::domain::roles::Role;
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::AppError;
-use crate::ids::{InviteId, JobId, ListId, UserId};
+use crate::ids::{InviteId, JobId, ListId, UserId, ViewId};
 use crate::store::commit::{GroupWrite, PayloadRow};
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{Db, Purpose, StoreError, Tx};
@@ -102,6 +104,12 @@ pub enum AdminCommand {
     DeleteColumn {
         list: ListId,
         key: String,
+    },
+    /// On the public links to the form that a view is.
+    Form {
+        list: ListId,
+        view: ViewId,
+        command: FormCommand,
     },
     /// On the comments of an item.
     Comment {

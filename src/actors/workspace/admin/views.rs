@@ -1,5 +1,6 @@
 //! Commands on saved views. A view is read in the transaction that writes it: nothing of it is cached,
-//! so no node can know an old one.
+//! so no node can know an old one; but for forms, whose links may be open, and whose changes therefore
+//! count as the schema's.
 //!
 //! What an event says of a view goes to whom the view belongs (`domain::event::Reach`). When a view
 //! changes hands with its readers, its event says no more than the new ones may know; the log keeps the
@@ -15,7 +16,7 @@ use crate::domain::edit::{Versions, list_of};
 use crate::domain::event::VIEW_UNSHARED;
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
-use crate::domain::view::{MAX_VIEWS, NewView, View, ViewPatch};
+use crate::domain::view::{MAX_VIEWS, NewView, View, ViewKind, ViewPatch};
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{ListId, UserId, ViewId};
 use crate::store::{self, Tx};
@@ -78,7 +79,7 @@ pub(super) async fn judge(
 }
 
 /// The view of that id in the list, whoever may see it.
-async fn find(core: &Core, tx: &Tx, list: &List, id: ViewId) -> Result<View, Attempt> {
+pub(super) async fn find(core: &Core, tx: &Tx, list: &List, id: ViewId) -> Result<View, Attempt> {
     let view = store::views::find(tx, core.id, id).await?;
     let here = view.filter(|view| view.list == list.id);
     Ok(here.ok_or_else(AppError::not_found)?)
@@ -120,7 +121,7 @@ fn updated(was: &View, view: View, list: &List) -> Effect {
     };
     Effect::new(kind, data, 200, Some(json!(ViewOut::read(&view, list))))
         .on(view.list)
-        .keeps_shape()
+        .shaping(was.kind == ViewKind::Form || view.kind == ViewKind::Form)
         .keeping(unseen)
         .at_version(view.version)
         .with(Change::View(Box::new(view)))
@@ -135,7 +136,7 @@ fn deleted(was: View, now: DateTime<Utc>) -> Effect {
     };
     Effect::new("view.deleted", data, 204, None)
         .on(view.list)
-        .keeps_shape()
+        .shaping(view.kind == ViewKind::Form)
         .with(Change::View(Box::new(view)))
 }
 
