@@ -143,7 +143,7 @@ pub fn table() -> Vec<Route> {
         POST "/workspaces/{workspace_id}/jobs/{job_id}/cancel" Member(WriteItems), jobs::cancel, "End a job; what it has stored stays" => 200;
 
         GET "/workspaces/{workspace_id}/events" Member(Read), log::events, "The ordered change feed" ["after_seq" "limit"] => 200 "EventsPage";
-        GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";
+        GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first; of another's private view, that it changed and not what it says" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";
         GET "/workspaces/{workspace_id}/audit/verify" Member(ReadAudit), log::verify, "Check the log's hash chain" => 200 "VerifyOut";
 
         GET "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}/form-links" Member(WriteViews), forms::index, "Public links to a view's form, without their tokens" ["limit" "cursor"] => 200 "FormLinksPage";
