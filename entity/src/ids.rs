@@ -74,3 +74,15 @@ id!(
     /// An import or another long-running piece of work.
     JobId
 );
+id!(
+    /// A saved view of a list.
+    ViewId
+);
+id!(
+    /// A comment on an item.
+    CommentId
+);
+id!(
+    /// A public link to a form.
+    FormId
+);

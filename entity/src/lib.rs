@@ -1,6 +1,7 @@
 //! SeaORM models of the tables, one file a table, and the newtype ids. No logic.
 
 pub mod columns;
+pub mod form_links;
 pub mod ids;
 pub mod invites;
 pub mod items;
@@ -9,4 +10,5 @@ pub mod jobs;
 pub mod lists;
 pub mod members;
 pub mod profiles;
+pub mod views;
 pub mod workspaces;

@@ -10,6 +10,9 @@ mod m20261101_000003_jobs;
 mod m20261101_000004_fold;
 mod m20261123_000005_upkeep;
 mod m20261123_000006_write_group;
+mod m20261123_000010_views;
+mod m20261123_000011_comments;
+mod m20261123_000012_forms;
 mod script;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
@@ -25,6 +28,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000004_fold::MIGRATION),
             Box::new(m20261123_000005_upkeep::MIGRATION),
             Box::new(m20261123_000006_write_group::MIGRATION),
+            Box::new(m20261123_000010_views::MIGRATION),
+            Box::new(m20261123_000011_comments::MIGRATION),
+            Box::new(m20261123_000012_forms::MIGRATION),
         ]
     }
 }

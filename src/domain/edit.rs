@@ -73,6 +73,11 @@ impl Versions {
         Versions(versions)
     }
 
+    /// Whether the caller means this version.
+    pub fn accept(&self, version: i64) -> bool {
+        self.0.contains(&version)
+    }
+
     /// What both accept; what is not said accepts all.
     pub fn both(one: Option<Versions>, other: Option<Versions>) -> Option<Versions> {
         match (one, other) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::ids::{JobId, ListId, UserId, WorkspaceId};
+use crate::ids::{FormId, JobId, ListId, UserId, WorkspaceId};
 
 /// A link of the chain.
 pub type Hash = [u8; 32];
@@ -24,6 +24,8 @@ pub enum Actor {
     User(UserId),
     Token(Uuid),
     Job(JobId),
+    /// A stranger, by the public link to a form.
+    Form(FormId),
 }
 
 impl Actor {
@@ -33,6 +35,7 @@ impl Actor {
             Actor::User(_) => "user",
             Actor::Token(_) => "token",
             Actor::Job(_) => "job",
+            Actor::Form(_) => "form",
         }
     }
 
@@ -41,6 +44,7 @@ impl Actor {
             Actor::User(id) => id.uuid(),
             Actor::Token(id) => id,
             Actor::Job(id) => id.uuid(),
+            Actor::Form(id) => id.uuid(),
         }
     }
 
@@ -50,6 +54,7 @@ impl Actor {
             "user" => Some(Actor::User(UserId(id))),
             "token" => Some(Actor::Token(id)),
             "job" => Some(Actor::Job(JobId(id))),
+            "form" => Some(Actor::Form(FormId(id))),
             _ => None,
         }
     }

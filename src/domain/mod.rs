@@ -3,11 +3,13 @@
 
 pub mod cell;
 pub mod columns;
+pub mod comment;
 pub mod edit;
 pub mod email;
 pub mod event;
 pub mod filter;
 pub mod fold;
+pub mod form;
 pub mod import;
 pub mod item;
 pub mod log;
@@ -19,3 +21,4 @@ pub mod schema;
 pub mod schema_change;
 pub mod sort;
 pub mod template;
+pub mod view;

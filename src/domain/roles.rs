@@ -32,8 +32,16 @@ pub enum Action {
     Read,
     /// Leave, or change one's own membership downwards.
     Leave,
+    /// Write comments, change and delete one's own.
+    Comment,
     /// Write items; import into existing columns; export.
     WriteItems,
+    /// Make views, change and delete one's own.
+    WriteViews,
+    /// Change and delete the views that others share.
+    ManageViews,
+    /// Delete the comments of others.
+    ManageComments,
     /// Change lists and columns.
     WriteSchema,
     /// Invite, change and remove members up to admin.
@@ -51,8 +59,11 @@ impl Action {
     pub fn needs(self) -> Role {
         match self {
             Action::Read | Action::Leave => Role::Viewer,
-            Action::WriteItems => Role::Editor,
+            Action::Comment => Role::Commenter,
+            Action::WriteItems | Action::WriteViews => Role::Editor,
             Action::WriteSchema
+            | Action::ManageViews
+            | Action::ManageComments
             | Action::ManageMembers
             | Action::ReadAudit
             | Action::ManageWorkspace => Role::Admin,
@@ -113,7 +124,11 @@ mod tests {
             for action in [
                 Action::Read,
                 Action::Leave,
+                Action::Comment,
                 Action::WriteItems,
+                Action::WriteViews,
+                Action::ManageViews,
+                Action::ManageComments,
                 Action::WriteSchema,
                 Action::ManageMembers,
                 Action::ReadAudit,

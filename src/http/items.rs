@@ -227,10 +227,7 @@ pub(super) fn page_body(
 }
 
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let (access, list, item) = find(&request, &caller).await?;
-    if item.deleted_at.is_some() {
-        return Err(AppError::gone("The item is in the trash"));
-    }
+    let (access, list, item) = find_living(&request, &caller).await?;
     Ok(HttpResponse::Ok()
         .insert_header((
             X_WORKSPACE_SEQ,
@@ -239,6 +236,18 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
         .insert_header((header::ETAG, format!("\"{}\"", item.version)))
         .content_type("application/json")
         .body(item.to_wire(&list)))
+}
+
+/// The item of the path, unless it is in the trash.
+pub(super) async fn find_living(
+    request: &HttpRequest,
+    caller: &Caller,
+) -> Result<(Access, Arc<List>, Item), AppError> {
+    let found = find(request, caller).await?;
+    match found.2.deleted_at {
+        Some(_) => Err(AppError::gone("The item is in the trash")),
+        None => Ok(found),
+    }
 }
 
 async fn find(
@@ -318,7 +327,7 @@ pub fn new_item(item: NewItemIn) -> NewItem {
 }
 
 /// The paths of an error about the only item: without its place in a batch.
-fn plainly(mut error: AppError) -> AppError {
+pub(super) fn plainly(mut error: AppError) -> AppError {
     for field in &mut error.fields {
         if let Some(path) = field.path.strip_prefix("/items/0") {
             field.path = path.to_owned();

@@ -13,7 +13,7 @@ use governor::{Quota, RateLimiter};
 
 use crate::auth::attempts::network;
 use crate::error::{AppError, ErrorCode};
-use crate::ids::UserId;
+use crate::ids::{FormId, UserId};
 
 type Keyed<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>;
 
@@ -22,13 +22,19 @@ const PER_USER: u32 = 600;
 /// Requests from one address, signed in or not: an office shares one.
 const PER_ADDRESS: u32 = 2_000;
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
+/// Answers to one public form from one address, and from all: a burst, refilled over a minute.
+const PER_FORM_AND_ADDRESS: u32 = 20;
+const PER_FORM: u32 = 300;
+const FORM_WINDOW: Duration = Duration::from_secs(60);
 
-/// The two limits; `None` when switched off for load tests.
-pub struct Limits(Option<Both>);
+/// The limits; `None` when switched off for load tests.
+pub struct Limits(Option<All>);
 
-struct Both {
+struct All {
     users: Keyed<UserId>,
     addresses: Keyed<IpAddr>,
+    senders: Keyed<(FormId, IpAddr)>,
+    forms: Keyed<FormId>,
 }
 
 /// What is left after a request, for the headers.
@@ -62,37 +68,49 @@ impl Counted {
 
 impl Limits {
     pub fn new(on: bool) -> Limits {
-        Limits(on.then(|| Both {
-            users: limiter(PER_USER),
-            addresses: limiter(PER_ADDRESS),
+        Limits(on.then(|| All {
+            users: limiter(PER_USER, WINDOW),
+            addresses: limiter(PER_ADDRESS, WINDOW),
+            senders: limiter(PER_FORM_AND_ADDRESS, FORM_WINDOW),
+            forms: limiter(PER_FORM, FORM_WINDOW),
         }))
     }
 
     /// Counts a request of an address. Whoever has one IPv6 address has all of its /64.
     pub fn count_address(&self, address: IpAddr) -> Option<Counted> {
-        let both = self.0.as_ref()?;
+        let all = self.0.as_ref()?;
         let network = network(address);
-        Some(count(&both.addresses, &network, "address", PER_ADDRESS))
+        Some(count(&all.addresses, &network, "address", PER_ADDRESS))
     }
 
     /// Counts a request of a person.
     pub fn count_user(&self, user: UserId) -> Option<Counted> {
-        let both = self.0.as_ref()?;
-        Some(count(&both.users, &user, "user", PER_USER))
+        let all = self.0.as_ref()?;
+        Some(count(&all.users, &user, "user", PER_USER))
+    }
+
+    /// Counts answers to a public form: 429 for one too many from this address, or from all.
+    pub fn admit_form(&self, form: FormId, address: IpAddr) -> Result<(), AppError> {
+        let Some(all) = &self.0 else { return Ok(()) };
+        let sender = (form, network(address));
+        count(&all.senders, &sender, "form_address", PER_FORM_AND_ADDRESS).admit()?;
+        count(&all.forms, &form, "form", PER_FORM).admit()
     }
 
     /// Forgets those who have been silent for a window.
     pub fn sweep(&self) {
-        if let Some(both) = &self.0 {
-            both.users.retain_recent();
-            both.addresses.retain_recent();
+        if let Some(all) = &self.0 {
+            all.users.retain_recent();
+            all.addresses.retain_recent();
+            all.senders.retain_recent();
+            all.forms.retain_recent();
         }
     }
 }
 
-fn limiter<K: std::hash::Hash + Eq + Clone>(burst: u32) -> Keyed<K> {
+fn limiter<K: std::hash::Hash + Eq + Clone>(burst: u32, window: Duration) -> Keyed<K> {
     let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
-    let refill = WINDOW / burst.get();
+    let refill = window / burst.get();
     let quota = Quota::with_period(refill)
         .unwrap_or(Quota::per_second(burst))
         .allow_burst(burst);

@@ -10,12 +10,12 @@ use super::cursor::{self, cut, page_size};
 use super::extract::{Caller, access, query, state};
 use super::problem::json_at;
 use super::state::Settings;
-use crate::domain::event::Audience;
+use crate::domain::event::{Reach, Reader, write_event};
 use crate::domain::log::mark;
 use crate::domain::roles::Action;
 use crate::error::AppError;
 use crate::ids::{ItemId, ListId};
-use crate::store::log::{AuditFilter, LoggedEvent};
+use crate::store::log::{AuditFilter, LoggedEvent, LoggedRow};
 use crate::store::verify::{Verdict, verify_log};
 use crate::store::{self, Purpose, Tx};
 
@@ -58,24 +58,32 @@ pub async fn events(request: HttpRequest, caller: Caller) -> Result<HttpResponse
         }
     };
     tx.commit().await?;
-    let class = Audience::of_role(access.role);
-    let seen = events
-        .iter()
-        .filter(|event| class.sees(Audience::of_kind(&event.header.kind)));
+    let reader = Reader::new(caller.0.user, access.role);
+    let seen = events.iter().filter(|event| is_for(event, reader));
     let body = format!(
         r#"{{"data":[{}],"through":{through},"mark":"{mark}"}}"#,
-        join(seen)
+        join(seen, reader)
     );
     Ok(json_at(snapshot.seq, body))
 }
 
-fn join<'a>(events: impl Iterator<Item = &'a LoggedEvent>) -> String {
+fn is_for(event: &LoggedEvent, reader: Reader) -> bool {
+    let rows: Vec<Option<&str>> = event.rows.iter().map(LoggedRow::text).collect();
+    Reach::of(&event.header, &rows).includes(reader)
+}
+
+/// What is another person's alone, as a private view, is shown to have happened; not what it says.
+fn join<'a>(events: impl Iterator<Item = &'a LoggedEvent>, reader: Reader) -> String {
     let mut out = String::new();
     for event in events {
         if !out.is_empty() {
             out.push(',');
         }
-        event.write_wire(&mut out);
+        if is_for(event, reader) {
+            event.write_wire(&mut out);
+        } else {
+            write_event(&event.header, &[], &mut out);
+        }
     }
     out
 }
@@ -130,7 +138,7 @@ pub async fn audit(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
         .map(|event| cursor::seal(&state.settings, &question, &event.header.seq.to_be_bytes()));
     let body = format!(
         r#"{{"data":[{}],"next_cursor":{}}}"#,
-        join(events.iter()),
+        join(events.iter(), Reader::new(caller.0.user, access.role)),
         serde_json::json!(next)
     );
     Ok(json_at(access.snapshot.seq, body))

@@ -5,8 +5,10 @@ pub mod asyncapi;
 pub mod bearer;
 pub mod client;
 mod columns;
+mod comments;
 mod cursor;
 mod extract;
+mod forms;
 pub mod health;
 pub mod identity;
 mod imports;
@@ -26,6 +28,7 @@ pub mod routes;
 mod settled;
 pub mod state;
 mod submit;
+mod views;
 mod workspaces;
 
 pub use extract::MAX_BODY;

@@ -18,9 +18,12 @@ use super::routes::{BASE, Needs, Route, table};
 use super::{invites, items, items_query, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::ErrorCode;
+use crate::wire::comments::{CommentIn, CommentOut, CommentPatchIn};
+use crate::wire::forms::{FormAnswersIn, FormLinkOut, FormOut, FormReceipt};
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
 use crate::wire::problem::Problem;
+use crate::wire::views::{ViewIn, ViewOut, ViewPatchIn};
 
 /// An item on the wire.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -43,7 +46,7 @@ struct ItemOut {
 struct EventOut {
     seq: i64,
     at: String,
-    /// `{"user"|"token"|"job": id}`
+    /// `{"user"|"token"|"job"|"form": id}`
     #[schema(value_type = Object)]
     actor: serde_json::Value,
     op: Option<uuid::Uuid>,
@@ -117,6 +120,9 @@ pages! {
     AuditPage of EventOut;
     JobsPage of JobOut;
     ErrorsPage of RowErrorOut;
+    ViewsPage of ViewOut;
+    CommentsPage of CommentOut;
+    FormLinksPage of FormLinkOut;
 }
 
 /// `GET /openapi.json`.
@@ -202,6 +208,19 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<JobOut>(&mut schemas);
     with_parts::<JobsPage>(&mut schemas);
     with_parts::<ErrorsPage>(&mut schemas);
+    with_parts::<CommentIn>(&mut schemas);
+    with_parts::<CommentPatchIn>(&mut schemas);
+    with_parts::<CommentOut>(&mut schemas);
+    with_parts::<CommentsPage>(&mut schemas);
+    with_parts::<FormOut>(&mut schemas);
+    with_parts::<FormAnswersIn>(&mut schemas);
+    with_parts::<FormReceipt>(&mut schemas);
+    with_parts::<FormLinkOut>(&mut schemas);
+    with_parts::<FormLinksPage>(&mut schemas);
+    with_parts::<ViewIn>(&mut schemas);
+    with_parts::<ViewPatchIn>(&mut schemas);
+    with_parts::<ViewOut>(&mut schemas);
+    with_parts::<ViewsPage>(&mut schemas);
     with_parts::<Problem>(&mut schemas);
     ComponentsBuilder::new()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
@@ -269,7 +288,8 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
 
 /// The statuses that the table of codes knows, with the codes behind them.
 fn refusals(route: &Route) -> Vec<(u16, String)> {
-    if route.needs == Needs::Nothing {
+    // The documents: there is nothing that they could refuse.
+    if route.needs == Needs::Nothing && path_names(route.path).next().is_none() {
         return Vec::new();
     }
     let mut statuses: Vec<u16> = ErrorCode::ALL.iter().map(|code| code.status()).collect();

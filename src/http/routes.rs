@@ -14,8 +14,8 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 
 use super::extract::Caller;
 use super::{
-    asyncapi, columns, imports, invites, items, items_query, jobs, lists, log, me, members,
-    openapi, workspaces,
+    asyncapi, columns, comments, forms, imports, invites, items, items_query, jobs, lists, log, me,
+    members, openapi, views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -72,7 +72,8 @@ macro_rules! routes {
 /// The table.
 pub fn table() -> Vec<Route> {
     use Action::{
-        Leave, ManageMembers, ManageWorkspace, Own, Read, ReadAudit, WriteItems, WriteSchema,
+        Comment, Leave, ManageMembers, ManageWorkspace, Own, Read, ReadAudit, WriteItems,
+        WriteSchema, WriteViews,
     };
     use Needs::{Member, Nothing, Person};
     routes! {
@@ -122,6 +123,18 @@ pub fn table() -> Vec<Route> {
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/restore" Member(WriteItems), items::restore, "Take an item out of the trash" => 200 "ItemOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/history" Member(Read), items::history, "Every change of an item, newest first" ["limit" "cursor"] => 200 "HistoryPage";
 
+        GET "/workspaces/{workspace_id}/lists/{list_id}/views" Member(Read), views::index, "Views of a list: the shared ones and the caller's own" ["limit" "cursor"] => 200 "ViewsPage";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/views" Member(WriteViews), views::create, "Save a view" ("ViewIn") => 201 "ViewOut";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(Read), views::show, "A view; another's private one is 404" => 200 "ViewOut";
+        PATCH "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(WriteViews), views::update, "Change an own view, or, as an admin, a shared one" ("ViewPatchIn") => 200 "ViewOut";
+        DELETE "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}" Member(WriteViews), views::delete, "Delete a view, and with it the links to its form" => 204;
+
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments" Member(Read), comments::index, "Comments on an item, oldest first" ["limit" "cursor"] => 200 "CommentsPage";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments" Member(Comment), comments::create, "Comment on an item; who is mentioned must be a member" ("CommentIn") => 201 "CommentOut";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Read), comments::show, "A comment" => 200 "CommentOut";
+        PATCH "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Comment), comments::update, "Change an own comment" ("CommentPatchIn") => 200 "CommentOut";
+        DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Comment), comments::delete, "Delete an own comment, or, as an admin, any" => 204;
+
         POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list; the body is the file (text/csv)" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
         POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file; the body is the file (text/csv)" ["list_name" "mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
         GET "/workspaces/{workspace_id}/jobs" Member(Read), jobs::index, "Jobs, newest first" ["limit" "cursor"] => 200 "JobsPage";
@@ -130,8 +143,14 @@ pub fn table() -> Vec<Route> {
         POST "/workspaces/{workspace_id}/jobs/{job_id}/cancel" Member(WriteItems), jobs::cancel, "End a job; what it has stored stays" => 200;
 
         GET "/workspaces/{workspace_id}/events" Member(Read), log::events, "The ordered change feed" ["after_seq" "limit"] => 200 "EventsPage";
-        GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";
+        GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first; of another's private view, that it changed and not what it says" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";
         GET "/workspaces/{workspace_id}/audit/verify" Member(ReadAudit), log::verify, "Check the log's hash chain" => 200 "VerifyOut";
+
+        GET "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}/form-links" Member(WriteViews), forms::index, "Public links to a view's form, without their tokens" ["limit" "cursor"] => 200 "FormLinksPage";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}/form-links" Member(WriteViews), forms::open, "Make a public link to a view's form; the token is shown once" => 201 "FormLinkOut";
+        DELETE "/workspaces/{workspace_id}/lists/{list_id}/views/{view_id}/form-links/{link_id}" Member(WriteViews), forms::revoke, "Take a public link back" => 204;
+        GET "/forms/{token}" Nothing, forms::show, "A public form: its title, its columns and their choices" => 200 "FormOut";
+        POST "/forms/{token}" Nothing, forms::send, "Send a public form: one item. The event's actor is `{\"form\": link}`, and so is the item's `created_by`. At most 20 a minute from one address and 300 from all, a form" ("FormAnswersIn") => 201 "FormReceipt";
 
         GET "/openapi.json" Nothing, openapi::document, "This document" => 200;
         GET "/asyncapi.json" Nothing, asyncapi::document, "The websocket's messages, as an AsyncAPI document" => 200;

@@ -2,8 +2,10 @@
 //! id), so that row-level security and a filter in the statement both hold. No rule of the product
 //! is decided here.
 
+pub mod comments;
 pub mod commit;
 mod error;
+pub mod forms;
 pub mod identity;
 pub mod invites;
 pub mod items;
@@ -17,6 +19,7 @@ pub mod roles;
 pub mod schema;
 mod tx;
 pub mod verify;
+pub mod views;
 pub mod workspaces;
 mod writers;
 

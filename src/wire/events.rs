@@ -37,7 +37,10 @@ pub struct Event {
     /// With `items.changed`.
     #[schema(nullable = false)]
     pub changes: Option<Vec<Change>>,
-    /// With every other kind.
+    /// With every other kind. `view.created|updated|deleted|unshared|link_created|link_revoked`: `view`
+    /// (whole, or its `id`, `list_id`, `owner_id` and `shared`), `was`, `link`. A private view's go to its
+    /// owner alone; `view.unshared` tells everybody else to forget it. `comment.created|updated|deleted`:
+    /// `comment`, `was`.
     #[schema(value_type = Object, required = false)]
     pub data: Option<Map<String, Value>>,
     /// It was too large for a socket: read `lists` again, where `count` things changed.
@@ -49,7 +52,7 @@ pub struct Event {
     pub count: Option<u64>,
 }
 
-/// Who did it: one of the three.
+/// Who did it: one of the four.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Author {
     #[schema(nullable = false)]
@@ -58,6 +61,9 @@ pub struct Author {
     pub token: Option<Uuid>,
     #[schema(nullable = false)]
     pub job: Option<Uuid>,
+    /// Of the public link to a form.
+    #[schema(nullable = false)]
+    pub form: Option<Uuid>,
 }
 
 /// What became of one item.

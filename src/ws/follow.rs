@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::actors::workspace::{EventBatch, Lists, events_frame};
-use crate::domain::event::Audience;
+use crate::domain::event::{Audience, Reader};
+use crate::ids::UserId;
 
 /// Bytes of live events that may wait while the past is read.
 const MAX_WAITING: usize = 1 << 20;
@@ -17,7 +18,7 @@ pub(super) struct Follow {
     /// Everything up to here was sent, or is not for this socket.
     pub(super) seq: i64,
     pub(super) mark: Arc<str>,
-    pub(super) class: Audience,
+    pub(super) reader: Reader,
     /// Lists wanted, by subscription.
     wanted: HashMap<u64, Lists>,
     lists: Lists,
@@ -65,11 +66,14 @@ impl Waiting {
 
 impl Follow {
     /// A place that is not open yet: live events wait.
-    pub(super) fn opening(id: u64, lists: Lists) -> Follow {
+    pub(super) fn opening(id: u64, lists: Lists, user: UserId) -> Follow {
         Follow {
             seq: 0,
             mark: Arc::from(""),
-            class: Audience::Members,
+            reader: Reader {
+                class: Audience::Members,
+                user,
+            },
             wanted: HashMap::from([(id, lists.clone())]),
             lists,
             waiting: Some(Waiting::default()),
@@ -125,7 +129,7 @@ impl Follow {
     pub(super) fn stand(&mut self, seq: i64, mark: &str, class: Audience) {
         self.seq = seq;
         self.mark = Arc::from(mark);
-        self.class = class;
+        self.reader.class = class;
     }
 
     /// The role changed: whether the socket must read again what it may see now.
@@ -134,7 +138,7 @@ impl Follow {
             waiting.class = Some(class);
             return false;
         }
-        std::mem::replace(&mut self.class, class) != class
+        std::mem::replace(&mut self.reader.class, class) != class
     }
 
     /// The log is another one from here on; whether the socket must hear of it now.
@@ -166,7 +170,7 @@ impl Follow {
             .collect();
         let last = news.last()?;
         let (seq, mark) = (last.through, Arc::clone(&last.mark));
-        let frame = events_frame(self.seq, &news, self.class, &self.lists);
+        let frame = events_frame(self.seq, &news, self.reader, &self.lists);
         if frame.is_some() {
             self.seq = seq;
             self.mark = mark;
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_happens_during_the_replay_follows_it_without_a_hole_or_a_double() {
-        let mut follow = Follow::opening(1, Lists::All);
+        let mut follow = Follow::opening(1, Lists::All, UserId(Uuid::nil()));
         assert!(follow.advance(&[batch(4, 5, 1)]).is_none());
         assert!(follow.advance(&[batch(5, 7, 1)]).is_none());
         let waited = follow.open();
@@ -247,7 +251,7 @@ mod tests {
     #[test]
     fn silence_about_foreign_lists_is_made_up_for_by_the_next_frame() {
         let own = ListId(Uuid::from_u128(1));
-        let mut follow = Follow::opening(1, Lists::Some([own].into()));
+        let mut follow = Follow::opening(1, Lists::Some([own].into()), UserId(Uuid::nil()));
         follow.open();
         follow.stand(0, "m", Audience::Members);
         assert!(follow.advance(&[batch(0, 3, 2)]).is_none());
@@ -269,7 +273,7 @@ mod tests {
             mark: Arc::from("other"),
             reason: "foreign_mark",
         };
-        let mut open = Follow::opening(1, Lists::All);
+        let mut open = Follow::opening(1, Lists::All, UserId(Uuid::nil()));
         open.open();
         open.stand(9, "m", Audience::Members);
         assert!(open.reset(reset()), "it is told at once");
@@ -278,7 +282,7 @@ mod tests {
             (3, 4, vec![4])
         );
 
-        let mut opening = Follow::opening(1, Lists::All);
+        let mut opening = Follow::opening(1, Lists::All, UserId(Uuid::nil()));
         opening.advance(&[batch(8, 9, 1)]);
         assert!(!opening.reset(reset()), "it is told when it opens");
         opening.advance(&[batch(3, 4, 1)]);
@@ -293,7 +297,7 @@ mod tests {
 
     #[test]
     fn what_waits_is_bounded() {
-        let mut follow = Follow::opening(1, Lists::All);
+        let mut follow = Follow::opening(1, Lists::All, UserId(Uuid::nil()));
         let batches = 20_000;
         for seq in 0..batches {
             follow.advance(&[batch(seq, seq + 1, 1)]);

@@ -11,7 +11,7 @@ use super::replay::replay;
 use crate::actors::outbox::Outbox;
 use crate::actors::workspace::{EventBatch, Lists, Past, Subscribed, Subscription};
 use crate::domain::edit::list_of;
-use crate::domain::event::Audience;
+use crate::domain::event::{Audience, Reader};
 use crate::domain::schema::Schema;
 use crate::error::AppError;
 use crate::ids::{ListId, UserId, WorkspaceId};
@@ -57,8 +57,8 @@ impl Join {
         let past = match self.since {
             None => None,
             Some(since) => {
-                let class = Audience::of_role(at.role);
-                let past = replay(&handle, &gateway.db, &since, at.seq, class).await?;
+                let reader = Reader::new(self.user, at.role);
+                let past = replay(&handle, &gateway.db, &since, at.seq, reader).await?;
                 Some((since, past))
             }
         };

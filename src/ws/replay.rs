@@ -1,7 +1,7 @@
 //! A client's past: whether its position can be continued, and with what. Never a hole.
 
 use crate::actors::workspace::{Past, WorkspaceHandle};
-use crate::domain::event::Audience;
+use crate::domain::event::Reader;
 use crate::error::AppError;
 use crate::store::Db;
 use crate::wire::frames::Position;
@@ -12,10 +12,10 @@ pub(super) async fn replay(
     db: &Db,
     since: &Position,
     through: i64,
-    class: Audience,
+    reader: Reader,
 ) -> Result<Past, AppError> {
-    let is_other = |audience: &str| audience != class.name();
-    if since.audience.as_deref().is_some_and(is_other) {
+    let is_other = |audience: &String| *audience != reader.name();
+    if since.audience.as_ref().is_some_and(is_other) {
         return Ok(Past::Reset("changed_audience"));
     }
     if since.seq > through || since.seq < 0 {

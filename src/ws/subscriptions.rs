@@ -176,6 +176,8 @@ impl Session {
 
     fn try_subscribe(&mut self, subscribe: Subscribe, ctx: &mut Context) -> Result<(), AppError> {
         self.subscriptions.check(&subscribe)?;
+        let user = self.user();
+        let user = user.ok_or_else(|| AppError::unauthenticated("Say hello first"))?;
         let (id, workspace) = (subscribe.id, subscribe.workspace);
         let lists = match subscribe.lists {
             Some(WantedLists::Ids(ids)) => Lists::Some(ids.into_iter().collect()),
@@ -186,7 +188,7 @@ impl Session {
             let since = subscribe.since.or_else(|| known.resume.remove(&workspace));
             let place = Place {
                 ticket: known.next_ticket(),
-                follow: Follow::opening(id, lists),
+                follow: Follow::opening(id, lists, user),
                 presence: InPlace::default(),
                 join: None,
                 hub: None,
@@ -203,7 +205,7 @@ impl Session {
             workspace,
             seq,
             mark: &place.follow.mark,
-            audience: place.follow.class.name(),
+            audience: &place.follow.reader.name(),
         };
         let frame = frame.to_text();
         place.hub.iter().for_each(Subscription::ask_who_is_here);
@@ -278,12 +280,13 @@ impl Session {
             .replayed
             .and_then(|batch| place.follow.advance(&[batch]));
         let followed = place.follow.advance_over(&waited);
+        let reader = place.follow.reader;
         let subscribed = ServerFrame::Subscribed {
             id,
             workspace,
             seq: start.seq,
             mark: &start.mark,
-            audience: class.name(),
+            audience: &reader.name(),
         };
         self.send(subscribed.to_text(), ctx);
         if let Some(reason) = start.reset {
@@ -311,7 +314,7 @@ impl Session {
         let since = Position {
             seq: place.follow.seq,
             mark: place.follow.mark.to_string(),
-            audience: Some(place.follow.class.name().to_owned()),
+            audience: Some(place.follow.reader.name()),
         };
         place.follow.reopen();
         place.ticket = ticket;

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use chrono::DateTime;
 use estatebase::actors::workspace::{EncodedEvent, EventBatch, Lists, events_frame};
-use estatebase::domain::event::Audience;
+use estatebase::domain::event::{Audience, Reader};
 use estatebase::domain::log::{Actor, EventHeader};
 use estatebase::domain::roles::Role;
 use estatebase::error::AppError;
-use estatebase::ids::{ItemId, JobId, ListId, UserId, WorkspaceId};
+use estatebase::ids::{FormId, ItemId, JobId, ListId, UserId, WorkspaceId};
 use estatebase::wire::frames::{
     ClientFrame, Limits, MAX_FRAME, MAX_FRAME_ITEMS, Present, PresentState, ServerFrame, ack,
 };
@@ -449,6 +449,12 @@ fn events() -> String {
     first.undoes = Some(3);
     let mut job = header(10, "items.changed");
     job.actor = Actor::Job(JobId(uuid(10)));
+    let mut form = header(11, "items.changed");
+    form.actor = Actor::Form(FormId(uuid(13)));
+    let sent = json!({"kind": "created", "list": uuid(2), "item": uuid(14), "version": 1,
+        "set": {"Name": "Ada"}});
+    let comment = json!({"comment": {"id": uuid(15), "body": "Hello"}});
+    let view = json!({"view": {"id": uuid(16), "owner_id": uuid(5), "shared": false}});
     let encoded = vec![
         EncodedEvent::new(&first, &[0; 32], &[Some(&change.to_string()), None]),
         EncodedEvent::new(
@@ -457,9 +463,25 @@ fn events() -> String {
             &[Some(&data.to_string())],
         ),
         EncodedEvent::new(&job, &[0; 32], &[Some(&wide.to_string())]),
+        EncodedEvent::new(&form, &[0; 32], &[Some(&sent.to_string())]),
+        EncodedEvent::new(
+            &header(12, "comment.created"),
+            &[0; 32],
+            &[Some(&comment.to_string())],
+        ),
+        // Another person's private view, of which this reader hears nothing.
+        EncodedEvent::new(
+            &header(13, "view.created"),
+            &[0; 32],
+            &[Some(&view.to_string())],
+        ),
     ];
-    let batch = EventBatch::new(workspace, 7, 10, MARK, encoded);
-    events_frame(7, &[&batch], Audience::Members, &Lists::All)
+    let batch = EventBatch::new(workspace, 7, 13, MARK, encoded);
+    let reader = Reader {
+        class: Audience::Members,
+        user: UserId(uuid(12)),
+    };
+    events_frame(7, &[&batch], reader, &Lists::All)
         .unwrap()
         .to_string()
 }

@@ -136,6 +136,8 @@ async fn every_entity_agrees_with_the_migrated_schema() {
     columns::Entity::find().one(&tx).await.unwrap();
     items::Entity::find().one(&tx).await.unwrap();
     profiles::Entity::find().one(&tx).await.unwrap();
+    entity::form_links::Entity::find().one(&tx).await.unwrap();
+    entity::views::Entity::find().one(&tx).await.unwrap();
     entity::jobs::Entity::find().one(&tx).await.unwrap();
     entity::job_errors::Entity::find().one(&tx).await.unwrap();
     tx.commit().await.unwrap();

@@ -89,6 +89,35 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         }
         ("DELETE", "/lists/{list_id}/items/{item_id}") => row("editor", 204),
         ("POST", "/lists/{list_id}/items/{item_id}/restore") => row("editor", 409),
+        ("GET", "/lists/{list_id}/views" | "/lists/{list_id}/views/{view_id}") => {
+            row("viewer", 200)
+        }
+        ("POST", "/lists/{list_id}/views") => {
+            with("editor", 201, json!({"name": "View", "kind": "grid"}))
+        }
+        // The owner's, shared: an editor may not.
+        ("PATCH", "/lists/{list_id}/views/{view_id}") => {
+            with("admin", 200, json!({"name": "Named"}))
+        }
+        ("DELETE", "/lists/{list_id}/views/{view_id}") => row("admin", 204),
+        (
+            "GET",
+            "/lists/{list_id}/items/{item_id}/comments"
+            | "/lists/{list_id}/items/{item_id}/comments/{comment_id}",
+        ) => row("viewer", 200),
+        ("POST", "/lists/{list_id}/items/{item_id}/comments") => {
+            with("commenter", 201, json!({"body": "Hello"}))
+        }
+        // The owner's: nobody else changes it.
+        ("PATCH", "/lists/{list_id}/items/{item_id}/comments/{comment_id}") => {
+            with("owner", 200, json!({"body": "Other"}))
+        }
+        ("DELETE", "/lists/{list_id}/items/{item_id}/comments/{comment_id}") => row("admin", 204),
+        ("GET", "/lists/{list_id}/views/{view_id}/form-links") => row("admin", 200),
+        ("POST", "/lists/{list_id}/views/{view_id}/form-links") => row("admin", 201),
+        ("DELETE", "/lists/{list_id}/views/{view_id}/form-links/{link_id}") => row("admin", 204),
+        ("GET", "/forms/{token}") => row("anybody", 200),
+        ("POST", "/forms/{token}") => with("anybody", 201, json!({"values": {"Price": 1}})),
         // No body: refused for its type, behind the door.
         ("POST", "/lists/{list_id}/imports") => row("editor", 415),
         ("POST", "/imports") => row("admin", 422),
@@ -108,6 +137,10 @@ struct Place {
     list: String,
     item: String,
     invite: String,
+    view: String,
+    comment: String,
+    link: String,
+    token: String,
     target: String,
 }
 
@@ -121,6 +154,16 @@ impl Place {
                 json!({"email": "x@example.com", "role": "viewer"}),
             )
             .await;
+        let view = json!({"name": "Form", "kind": "form", "shared": true,
+            "config": {"columns": ["Price"]}});
+        let view = owner.post(&format!("{list}/views"), view).await;
+        let comments = format!("{list}/items/{item}/comments");
+        let comment = owner.post(&comments, json!({"body": "Hello"})).await;
+        let links = format!(
+            "{list}/views/{}/form-links",
+            view.is(201)["id"].as_str().unwrap()
+        );
+        let link = owner.post(&links, json!({})).await;
         let members = owner.get(&format!("{workspace}/members")).await;
         let members = members.is(200)["data"].as_array().unwrap();
         if !members.iter().any(|member| member["user_id"] == target.id) {
@@ -131,6 +174,10 @@ impl Place {
             list: last(&list),
             item,
             invite: invite.is(201)["id"].as_str().unwrap().to_owned(),
+            view: view.is(201)["id"].as_str().unwrap().to_owned(),
+            comment: comment.is(201)["id"].as_str().unwrap().to_owned(),
+            link: link.is(201)["id"].as_str().unwrap().to_owned(),
+            token: link.body["token"].as_str().unwrap().to_owned(),
             target: target.id.clone(),
         }
     }
@@ -140,6 +187,10 @@ impl Place {
             .replace("{list_id}", &self.list)
             .replace("{item_id}", &self.item)
             .replace("{invite_id}", &self.invite)
+            .replace("{view_id}", &self.view)
+            .replace("{link_id}", &self.link)
+            .replace("{token}", &self.token)
+            .replace("{comment_id}", &self.comment)
             .replace("{user_id}", &self.target)
             .replace("{key}", "Price")
             .replace("{job_id}", "01900000-0000-7000-8000-000000000000")

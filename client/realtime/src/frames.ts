@@ -61,8 +61,10 @@ export interface AckedItem {
   version: number;
 }
 
-/** Who did it: one of the three. */
+/** Who did it: one of the four. */
 export interface Author {
+  /** Of the public link to a form. */
+  form?: string;
   job?: string;
   token?: string;
   user?: string;
@@ -166,7 +168,7 @@ export interface Event {
   /** With `items.changed`. */
   changes?: Change[];
   count?: number;
-  /** With every other kind. */
+  /** With every other kind. `view.created|updated|deleted|unshared|link_created|link_revoked`: `view` (whole, or its `id`, `list_id`, `owner_id` and `shared`), `was`, `link`. A private view's go to its owner alone; `view.unshared` tells everybody else to forget it. `comment.created|updated|deleted`: `comment`, `was`. */
   data?: Values;
   /** `family.past_tense`; a client leaves alone what it doesn't know. */
   kind: string;

@@ -382,7 +382,7 @@ function applyChange(items: Map<string, Confirmed>, change: ItemChange, event: W
   const base: Confirmed = local ?? {
     ...UNBORN,
     createdAt: event.at,
-    createdBy: event.actor.user ?? null,
+    createdBy: event.actor.user ?? event.actor.form ?? null,
   };
   const values = change.kind === "updated" ? mergedValues(base.values, change.set ?? {}) : change.set;
   items.set(change.item, {
@@ -391,7 +391,7 @@ function applyChange(items: Map<string, Confirmed>, change: ItemChange, event: W
     seq: event.seq,
     values: change.kind === "updated" ? (values ?? {}) : withoutEmpty(values ?? {}),
     updatedAt: event.at,
-    updatedBy: event.actor.user ?? null,
+    updatedBy: event.actor.user ?? event.actor.form ?? null,
   });
   return true;
 }

@@ -7,9 +7,11 @@ use std::sync::{Arc, OnceLock};
 
 use bytestring::ByteString;
 
-use crate::domain::event::{Audience, WIDE_BYTES, is_about_items, write_event, write_wide_event};
+use crate::domain::event::{
+    Audience, Reach, Reader, WIDE_BYTES, is_about_items, write_event, write_wide_event,
+};
 use crate::domain::log::{EventHeader, Hash, mark};
-use crate::ids::{ListId, WorkspaceId};
+use crate::ids::{ListId, UserId, WorkspaceId};
 use crate::store::log::LoggedEvent;
 
 /// What a socket wants to see of a workspace.
@@ -25,7 +27,8 @@ pub struct EncodedEvent {
     pub seq: i64,
     /// Of the log's hash here: what names a position, and no more of it.
     hash: [u8; 8],
-    audience: Audience,
+    reach: Reach,
+    /// The list that a socket must want to see it; none: all do.
     list: Option<ListId>,
     json: ByteString,
 }
@@ -49,8 +52,8 @@ impl EncodedEvent {
         EncodedEvent {
             seq: header.seq,
             hash: hash.first_chunk().copied().unwrap_or_default(),
-            audience: Audience::of_kind(&header.kind),
-            list: header.list.filter(|_| header.kind.starts_with("items.")),
+            reach: Reach::of(header, rows),
+            list: header.list.filter(|_| is_within_a_list(&header.kind)),
             json: json.into(),
         }
     }
@@ -74,13 +77,18 @@ impl EncodedEvent {
         self.json.is_empty()
     }
 
-    fn is_for(&self, class: Audience, lists: &Lists) -> bool {
+    fn is_for(&self, reader: Reader, lists: &Lists) -> bool {
         let wanted = match (lists, self.list) {
             (Lists::Some(wanted), Some(list)) => wanted.contains(&list),
             _ => true,
         };
-        wanted && class.sees(self.audience)
+        wanted && self.reach.includes(reader)
     }
+}
+
+/// Whether such events are of use to those alone who show the list.
+fn is_within_a_list(kind: &str) -> bool {
+    kind.starts_with("items.") || kind.starts_with("comment.")
 }
 
 /// The events of one commit: all of `(after, through]`.
@@ -91,6 +99,8 @@ pub struct EventBatch {
     pub through: i64,
     pub mark: Arc<str>,
     events: Vec<EncodedEvent>,
+    /// For whom alone some of them are.
+    persons: Vec<UserId>,
     for_members: OnceLock<ByteString>,
     for_admins: OnceLock<ByteString>,
 }
@@ -103,7 +113,12 @@ impl EventBatch {
         mark: &str,
         events: Vec<EncodedEvent>,
     ) -> EventBatch {
+        let persons = events.iter().filter_map(|event| match event.reach {
+            Reach::Person(person) => Some(person),
+            Reach::Class(_) => None,
+        });
         EventBatch {
+            persons: persons.collect(),
             workspace,
             after,
             through,
@@ -131,7 +146,8 @@ impl EventBatch {
         self.events.iter().map(EncodedEvent::len).sum::<usize>() + 128
     }
 
-    /// The frame that every socket of a class that follows all lists shares.
+    /// The frame that every socket of a class that follows all lists shares, but for those for whose
+    /// person alone some of the events are.
     fn shared_frame(&self, class: Audience) -> ByteString {
         let frame = match class {
             Audience::Members => &self.for_members,
@@ -139,8 +155,12 @@ impl EventBatch {
         };
         frame
             .get_or_init(|| {
-                frame_of(self.after, std::slice::from_ref(&self), class, &Lists::All)
-                    .unwrap_or_default()
+                let batches = std::slice::from_ref(&self);
+                let anybody = |event: &EncodedEvent| match event.reach {
+                    Reach::Class(needed) => class >= needed,
+                    Reach::Person(_) => false,
+                };
+                frame_of(self.after, batches, anybody).unwrap_or_default()
             })
             .clone()
     }
@@ -151,23 +171,26 @@ impl EventBatch {
 pub fn events_frame(
     position: i64,
     batches: &[&EventBatch],
-    class: Audience,
+    reader: Reader,
     lists: &Lists,
 ) -> Option<ByteString> {
     match batches {
-        [batch] if *lists == Lists::All && batch.after == position => {
-            let frame = batch.shared_frame(class);
+        [batch]
+            if *lists == Lists::All
+                && batch.after == position
+                && !batch.persons.contains(&reader.user) =>
+        {
+            let frame = batch.shared_frame(reader.class);
             (!frame.is_empty()).then_some(frame)
         }
-        _ => frame_of(position, batches, class, lists),
+        _ => frame_of(position, batches, |event| event.is_for(reader, lists)),
     }
 }
 
 fn frame_of(
     position: i64,
     batches: &[&EventBatch],
-    class: Audience,
-    lists: &Lists,
+    is_for_it: impl Fn(&EncodedEvent) -> bool,
 ) -> Option<ByteString> {
     let last = batches.last()?;
     let mut out = String::with_capacity(batches.iter().map(|batch| batch.bytes()).sum());
@@ -178,7 +201,7 @@ fn frame_of(
     );
     let mut any = false;
     for event in batches.iter().flat_map(|batch| &batch.events) {
-        if event.seq > position && event.is_for(class, lists) {
+        if event.seq > position && is_for_it(event) {
             if std::mem::replace(&mut any, true) {
                 out.push(',');
             }

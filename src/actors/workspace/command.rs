@@ -45,6 +45,8 @@ pub enum Shape {
     CreatedOne { location: String },
     /// 201 `{"data":[…]}`.
     CreatedMany,
+    /// 201 and the item's id alone: for whoever may not read it.
+    Receipt,
     /// 200, the item.
     One,
     /// 200 `{"data":[…]}`.
@@ -123,6 +125,12 @@ pub(super) fn answer_items(shape: &Shape, seq: i64, list: &List, items: &[Arc<It
                 seq,
                 items.iter().map(|item| (item.id, item.version)),
             )),
+        ),
+        Shape::Receipt => (
+            201,
+            items
+                .first()
+                .map(|item| format!(r#"{{"id":"{}"}}"#, item.id)),
         ),
         Shape::One | Shape::CreatedOne { .. } => {
             let status = if matches!(shape, Shape::One) {

@@ -10,12 +10,13 @@ use chrono::{DateTime, Utc};
 use lru::LruCache;
 
 use super::command::{Answer, Command, Request};
+use crate::domain::form::Form;
 use crate::domain::item::{Item, Place};
-use crate::domain::log::{Hash, mark};
+use crate::domain::log::{Actor, Hash, mark};
 use crate::domain::roles::{Action, Role};
-use crate::domain::schema::Schema;
+use crate::domain::schema::{List, Schema};
 use crate::error::AppError;
-use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
+use crate::ids::{FormId, ItemId, ListId, UserId, WorkspaceId};
 use crate::store::log::{Head, LoggedEvent};
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub schema_version: i64,
     pub schema: Arc<Schema>,
     pub members: Arc<BTreeMap<UserId, Role>>,
+    /// The forms that anybody with a link may send.
+    pub forms: Arc<BTreeMap<FormId, Arc<Form>>>,
     pub created_at: DateTime<Utc>,
     pub created_by: UserId,
     pub deleted_at: Option<DateTime<Utc>>,
@@ -63,6 +66,7 @@ pub(super) struct Core {
     pub(super) schema_version: i64,
     pub(super) schema: Arc<Schema>,
     pub(super) members: Arc<BTreeMap<UserId, Role>>,
+    pub(super) forms: Arc<BTreeMap<FormId, Arc<Form>>>,
     pub(super) next_numbers: BTreeMap<ListId, i64>,
     pub(super) items: LruCache<Place, Arc<Item>>,
     pub(super) ops: LruCache<(UserId, String), KeptOp>,
@@ -95,6 +99,7 @@ impl Core {
             .ok_or_else(AppError::not_found)?;
         let (schema, next_numbers) = store::schema::load(tx, id).await?;
         let members = store::members::roles(tx, id).await?;
+        let forms = store::forms::open(tx, id).await?;
         Ok(Core {
             id,
             seq: head.seq,
@@ -102,6 +107,7 @@ impl Core {
             schema_version: head.schema_version,
             schema: Arc::new(schema),
             members: Arc::new(members),
+            forms: Arc::new(forms),
             next_numbers,
             items: LruCache::new(ITEMS_KEPT),
             ops: LruCache::new(OPS_KEPT),
@@ -136,6 +142,7 @@ impl Core {
             schema_version: self.schema_version,
             schema: Arc::clone(&self.schema),
             members: Arc::clone(&self.members),
+            forms: Arc::clone(&self.forms),
             created_at: self.workspace.created_at,
             created_by: self.workspace.created_by,
             deleted_at: self.workspace.deleted_at,
@@ -149,11 +156,26 @@ impl Core {
     /// Whether the caller may give this command, as the lane sees it now. What an administrative one
     /// needs depends on itself: its answer, asked for again, is given to whoever is still a member.
     pub(super) fn may(&self, request: &Request) -> Result<(), AppError> {
+        if let Actor::Form(form) = request.actor {
+            return self.open_form(form).map(drop);
+        }
         if matches!(request.command, Command::Admin(_)) {
             let role = self.role_of(request.user);
             return role.map(drop).ok_or_else(AppError::not_found);
         }
         self.authorize(request.user, Action::WriteItems).map(drop)
+    }
+
+    /// The form behind a link, while it and its list are open.
+    pub(super) fn open_form(&self, id: FormId) -> Result<(&Form, &List), AppError> {
+        let form = self.forms.get(&id).map(Arc::as_ref);
+        let form = form.filter(|form| form.is_open(self.role_of(form.owner)));
+        let form = form.ok_or_else(AppError::not_found)?;
+        let list = self.schema.live(form.list);
+        match list.filter(|_| self.workspace.deleted_at.is_none()) {
+            Some(list) => Ok((form, list)),
+            None => Err(AppError::gone("This form is closed")),
+        }
     }
 
     /// The caller's role if it allows `action`: 404 to a stranger, 403 to a member.

@@ -15,7 +15,7 @@ use super::entry::{NewEvent, event, op_row, payload};
 use crate::domain::edit::{Bench, ItemCommand, Verdict, judge};
 use crate::domain::event::ITEMS_CHANGED;
 use crate::domain::item::{Item, Place};
-use crate::domain::log::mark;
+use crate::domain::log::{Actor, mark};
 use crate::error::AppError;
 use crate::ids::{ListId, UserId};
 use crate::store::commit::{GroupWrite, HeadMove, ItemRow};
@@ -98,6 +98,10 @@ impl Group {
                 "not a command on items"
             )));
         };
+        if let Actor::Form(form) = request.actor {
+            let (form, list) = core.open_form(form)?;
+            form.judge(list, command)?;
+        }
         judge_items(
             command,
             core,
@@ -301,7 +305,6 @@ mod tests {
     use super::super::command::{Remember, Shape};
     use super::*;
     use crate::domain::edit::{ItemPatch, NewItem, RawValues};
-    use crate::domain::log::Actor;
     use crate::domain::roles::Role;
     use crate::domain::schema::Schema;
     use crate::domain::schema_change::new_list;
@@ -334,6 +337,7 @@ mod tests {
             schema_version: 1,
             schema: Arc::new(Schema { lists }),
             members: Arc::new(members.iter().map(|user| (*user, Role::Editor)).collect()),
+            forms: Arc::default(),
             next_numbers: BTreeMap::new(),
             items: LruCache::new(few),
             ops: LruCache::new(few),

@@ -199,7 +199,7 @@ impl WorkspaceHandle {
             .await
             .map_err(|_| AppError::unavailable("The workspace is busy; try again"))?
             .map_err(|_| AppError::unavailable("The workspace is moving; try again"))?;
-        if matches!(request.actor, LogActor::User(_)) {
+        if matches!(request.actor, LogActor::User(_) | LogActor::Form(_)) {
             self.gate.people.fetch_add(1, Ordering::Relaxed);
         }
         let (reply, answer) = oneshot::channel();

@@ -32,7 +32,7 @@ use futures::FutureExt;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-pub use admin::{AdminCommand, INVITE_DAYS};
+pub use admin::{AdminCommand, CommentCommand, FormCommand, INVITE_DAYS, ViewCommand};
 pub use broadcast::{EncodedEvent, EventBatch, Lists, events_frame};
 pub use command::{Answer, Command, Outcome, Remember, Reply, Request, Shape};
 pub use core::Snapshot;

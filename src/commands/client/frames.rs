@@ -236,6 +236,8 @@ pub struct Actor {
     pub token: Option<String>,
     #[serde(default)]
     pub job: Option<String>,
+    #[serde(default)]
+    pub form: Option<String>,
 }
 
 /// What happened to one item.

@@ -74,10 +74,16 @@ fn changes(line: &mut String, first: &Change, rest: &[Change], lists: &HashMap<L
 
 fn who(actor: Option<&Actor>) -> String {
     let named = actor.and_then(|actor| {
-        let Actor { user, token, job } = actor;
+        let Actor {
+            user,
+            token,
+            job,
+            form,
+        } = actor;
         let user = user.as_deref().map(|id| ("user", id));
         user.or(token.as_deref().map(|id| ("token", id)))
             .or(job.as_deref().map(|id| ("job", id)))
+            .or(form.as_deref().map(|id| ("form", id)))
     });
     match named {
         Some((what, id)) => format!("{what} {}", short_id(id)),

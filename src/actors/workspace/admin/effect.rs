@@ -8,10 +8,14 @@ use super::super::command::Answer;
 use super::super::core::Core;
 use super::super::durable::Attempt;
 use crate::domain::columns::Column;
+use crate::domain::comment::Comment;
+use crate::domain::item::Place;
 use crate::domain::roles::Role;
 use crate::domain::schema::List;
+use crate::domain::view::View;
 use crate::error::AppError;
-use crate::ids::{JobId, ListId, UserId};
+use crate::ids::{ItemId, JobId, ListId, UserId};
+use crate::store::forms::FormLink;
 use crate::store::invites::Invite;
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{self, StoreError, Tx};
@@ -35,13 +39,23 @@ pub(super) enum Change {
     QueueJob(Box<NewJob>),
     FailJob(JobId, Value, Vec<RowError>),
     CancelJob(JobId),
+    NewComment(Box<Comment>),
+    Comment(Box<Comment>),
+    NewFormLink(Box<FormLink>),
+    RevokeFormLink(Box<FormLink>),
+    NewView(Box<View>),
+    View(Box<View>),
 }
 
 /// What a judged change comes to.
 pub(super) struct Effect {
     pub(super) kind: &'static str,
     pub(super) list: Option<ListId>,
+    /// The item in whose history it stands.
+    pub(super) item: Option<ItemId>,
     pub(super) data: Value,
+    /// What the log keeps beside, so that it could rebuild the state, and shows to nobody.
+    pub(super) unseen: Option<Value>,
     pub(super) changes: Vec<Change>,
     pub(super) answer: Answer,
     /// Whether what is cached of schema, members or workspace is old from here on.
@@ -54,7 +68,9 @@ impl Effect {
         Effect {
             kind,
             list: None,
+            item: None,
             data,
+            unseen: None,
             changes: Vec::new(),
             answer: Answer {
                 status,
@@ -71,6 +87,23 @@ impl Effect {
         self
     }
 
+    /// It stands in the history of an item too.
+    pub(super) fn about(mut self, (list, item): Place) -> Effect {
+        self.item = Some(item);
+        self.on(list)
+    }
+
+    pub(super) fn keeping(mut self, unseen: Option<Value>) -> Effect {
+        self.unseen = unseen;
+        self
+    }
+
+    /// The version that the answer's `ETag` names.
+    pub(super) fn at_version(mut self, version: i64) -> Effect {
+        self.answer.etag = Some(version);
+        self
+    }
+
     pub(super) fn with(mut self, change: Change) -> Effect {
         self.changes.push(change);
         self
@@ -78,6 +111,12 @@ impl Effect {
 
     pub(super) fn keeps_shape(mut self) -> Effect {
         self.reshapes = false;
+        self
+    }
+
+    /// Whether what is cached is old from here on.
+    pub(super) fn shaping(mut self, reshapes: bool) -> Effect {
+        self.reshapes = reshapes;
         self
     }
 
@@ -131,6 +170,14 @@ pub(super) async fn write(
         Change::Accept(invite, by) => {
             store::invites::mark_accepted(tx, Invite::clone(invite), *by, now).await
         }
+        Change::NewComment(comment) => store::comments::insert(tx, id, comment).await,
+        Change::Comment(comment) => store::comments::update(tx, id, comment).await,
+        Change::NewFormLink(link) => store::forms::insert(tx, FormLink::clone(link)).await,
+        Change::RevokeFormLink(link) => {
+            store::forms::mark_revoked(tx, FormLink::clone(link), now).await
+        }
+        Change::NewView(view) => store::views::insert(tx, id, view).await,
+        Change::View(view) => store::views::update(tx, id, view).await,
         Change::NewList(list) => store::schema::insert_list(tx, id, list).await,
         Change::List(list) => store::schema::update_list(tx, id, list).await,
         Change::Columns(list, columns) => {

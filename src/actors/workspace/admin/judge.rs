@@ -7,7 +7,7 @@ use super::super::command::Request;
 use super::super::core::Core;
 use super::super::durable::Attempt;
 use super::effect::{Change, Effect};
-use super::{AdminCommand, INVITE_DAYS};
+use super::{AdminCommand, INVITE_DAYS, comments, forms, views};
 use crate::domain::columns::Column;
 use crate::domain::edit::list_of;
 use crate::domain::membership::{judge_removal, judge_role};
@@ -26,7 +26,7 @@ use crate::wire::people::InviteOut;
 /// Judges a command on what the lane knows, and, of invitations, on what `tx` reads.
 pub(super) async fn judge(
     core: &Core,
-    tx: &Tx,
+    tx: &mut Tx,
     request: &Request,
     now: DateTime<Utc>,
 ) -> Result<Effect, Attempt> {
@@ -73,6 +73,17 @@ pub(super) async fn judge(
         AdminCommand::QueueImport { .. }
         | AdminCommand::FailImport { .. }
         | AdminCommand::CancelImport { .. } => judge_import(core, command, by)?,
+        AdminCommand::Comment { place, command } => {
+            comments::judge(core, tx, *place, command, by, now).await?
+        }
+        AdminCommand::Form {
+            list,
+            view,
+            command,
+        } => forms::judge(core, tx, (*list, *view), command, by, now).await?,
+        AdminCommand::View { list, command } => {
+            views::judge(core, tx, *list, command, by, now).await?
+        }
         _ => judge_schema(core, command, by, now)?,
     })
 }

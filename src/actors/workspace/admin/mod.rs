@@ -1,17 +1,23 @@
-//! Changes of the workspace itself, its members, invitations, lists and columns: each judged by the
+//! Changes of the workspace itself, its members, invitations, lists, columns, views and comments: each judged by the
 //! domain and written alone, as one event and one step of `schema_version`, so that every cache
 //! that was read before it is known to be old.
 
+mod comments;
 mod effect;
+mod forms;
 mod judge;
+mod views;
 
 use std::collections::BTreeMap;
 
 use chrono::{SubsecRound, Utc};
 use serde_json::Value;
 
-use self::effect::write;
+pub use self::comments::CommentCommand;
+use self::effect::{Effect, write};
+pub use self::forms::FormCommand;
 use self::judge::judge;
+pub use self::views::ViewCommand;
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::catch_up::{catch_up, hold};
 use super::command::{Job, Outcome, Reply, Request};
@@ -20,12 +26,13 @@ use super::done::Done;
 use super::durable::{Attempt, Failure, commit_in, in_doubt};
 use super::entry::{NewEvent, event, head_move, op_row, payload};
 use super::known;
+use crate::domain::item::Place;
 use crate::domain::log::mark;
 use crate::domain::roles::Role;
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::AppError;
-use crate::ids::{InviteId, JobId, ListId, UserId};
-use crate::store::commit::GroupWrite;
+use crate::ids::{InviteId, JobId, ListId, UserId, ViewId};
+use crate::store::commit::{GroupWrite, PayloadRow};
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{Db, Purpose, StoreError, Tx};
 
@@ -97,6 +104,22 @@ pub enum AdminCommand {
     DeleteColumn {
         list: ListId,
         key: String,
+    },
+    /// On the public links to the form that a view is.
+    Form {
+        list: ListId,
+        view: ViewId,
+        command: FormCommand,
+    },
+    /// On the comments of an item.
+    Comment {
+        place: Place,
+        command: CommentCommand,
+    },
+    /// On the views of a list.
+    View {
+        list: ListId,
+        command: ViewCommand,
     },
     /// Queues an import whose file is on disk and planned.
     QueueImport {
@@ -179,6 +202,19 @@ async fn answer_retry(db: &Db, core: &mut Core, job: Job, done: &mut Done) -> Op
     known::answer_known(db, core, vec![job], done).await.pop()
 }
 
+/// What the event says, and behind it what the log alone keeps.
+fn said(effect: &Effect, text: &str) -> Vec<PayloadRow> {
+    let row = |item, text: String| payload(effect.list, item, None, text.into_bytes(), false);
+    let mut rows = vec![row(effect.item, text.to_owned())];
+    rows.extend(
+        effect
+            .unseen
+            .as_ref()
+            .map(|unseen| row(None, unseen.to_string())),
+    );
+    rows
+}
+
 async fn attempt_once(
     db: &Db,
     core: &mut Core,
@@ -186,7 +222,7 @@ async fn attempt_once(
     request: &Request,
 ) -> Result<(Reply, EventBatch, bool), Attempt> {
     let now = Utc::now().trunc_subsecs(6);
-    let effect = judge(core, &tx, request, now).await?;
+    let effect = judge(core, &mut tx, request, now).await?;
     for change in &effect.changes {
         write(core, &mut tx, change, now).await?;
     }
@@ -201,13 +237,7 @@ async fn attempt_once(
             kind: effect.kind,
             request,
             list: effect.list,
-            payloads: vec![payload(
-                effect.list,
-                None,
-                None,
-                text.clone().into_bytes(),
-                false,
-            )],
+            payloads: said(&effect, &text),
         },
     );
     let write = GroupWrite {
