@@ -116,6 +116,23 @@ impl Db {
         &self.pool
     }
 
+    /// What reads or writes inside a transaction, for as long as it may take: a connection can die in
+    /// the middle without a sign. `work` must be free to end anywhere, so it must not commit.
+    ///
+    /// Errors: `Away` when there is no end in time; then no idle connection is trusted either.
+    pub async fn in_time<T, E: From<StoreError>>(
+        &self,
+        within: Duration,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        tokio::time::timeout(within, work)
+            .await
+            .unwrap_or_else(|_| {
+                self.leave_idle_connections();
+                Err(StoreError::silent().into())
+            })
+    }
+
     /// Closes the connections that wait to be used: new ones take their place.
     fn leave_idle_connections(&self) {
         self.writers.leave_idle();

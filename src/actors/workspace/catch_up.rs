@@ -1,6 +1,8 @@
 //! Following the log where another node wrote it: its events go to our sockets, and what is cached and
 //! may be old is read again.
 
+use std::time::Duration;
+
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::core::Core;
 use super::done::{Diverged, Done};
@@ -11,16 +13,20 @@ use crate::store::{self, Db, Purpose, StoreError, Tx};
 
 /// Events read in one go.
 const PAGE: i64 = 1_000;
+/// One row, by key.
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// Whatever has been missed, and the wait for whoever holds the head.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(12);
 
 /// Looks whether another node wrote, and if so catches up. A failure leaves it for the next time.
 pub(super) async fn look(db: &Db, core: &mut Core) -> Done {
     let mut done = Done::default();
-    let head = async {
+    let head = db.in_time(HEAD_WITHIN, async {
         let mut tx = Tx::begin(db, core.id, Purpose::Read).await?;
         let head = store::log::head(&mut tx, core.id, false).await?;
         tx.commit().await?;
         Ok::<_, StoreError>(head)
-    };
+    });
     let moved = matches!(head.await, Ok(Some(head)) if !is_as_known(&head, core));
     if moved && let Err(error) = catch_up(db, core, &mut done).await {
         tracing::warn!(workspace = %core.id, %error, "could not catch up with another node");
@@ -35,9 +41,12 @@ fn is_as_known(head: &Head, core: &Core) -> bool {
 
 /// Brings memory to the head of the log, and the events up to there to `done`.
 pub(super) async fn catch_up(db: &Db, core: &mut Core, done: &mut Done) -> Result<(), AppError> {
-    let mut tx = Tx::begin(db, core.id, Purpose::Snapshot).await?;
-    follow(&mut tx, core, done, false).await?;
-    Ok(tx.commit().await?)
+    db.in_time(CAUGHT_UP_WITHIN, async {
+        let mut tx = Tx::begin(db, core.id, Purpose::Snapshot).await?;
+        follow(&mut tx, core, done, false).await?;
+        Ok(tx.commit().await?)
+    })
+    .await
 }
 
 /// Catches up and holds the head: until the transaction ends nobody else writes, so that what is judged
@@ -48,9 +57,12 @@ pub(super) async fn hold(
     done: &mut Done,
     purpose: Purpose,
 ) -> Result<Tx, AppError> {
-    let mut tx = Tx::begin(db, core.id, purpose).await?;
-    follow(&mut tx, core, done, true).await?;
-    Ok(tx)
+    db.in_time(CAUGHT_UP_WITHIN, async {
+        let mut tx = Tx::begin(db, core.id, purpose).await?;
+        follow(&mut tx, core, done, true).await?;
+        Ok(tx)
+    })
+    .await
 }
 
 /// Memory moves on only with all events at hand: what failed half-way is read again from here, else the

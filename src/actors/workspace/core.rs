@@ -17,6 +17,7 @@ use crate::domain::roles::{Action, Role};
 use crate::domain::schema::{List, Schema};
 use crate::error::AppError;
 use crate::ids::{FormId, ItemId, ListId, UserId, WorkspaceId};
+use crate::store::commit::PATIENCE;
 use crate::store::log::{Head, LoggedEvent};
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 
@@ -223,15 +224,16 @@ impl Core {
         if lists.is_empty() {
             return Ok(found);
         }
-        let stored = match held {
-            Some(tx) => store::items::find_places(tx, self.id, &lists).await?,
-            None => {
+        let read = async {
+            let Some(tx) = held else {
                 let mut tx = Tx::begin(db, self.id, Purpose::Commit).await?;
                 let stored = store::items::find_places(&mut tx, self.id, &lists).await?;
                 tx.commit().await?;
-                stored
-            }
+                return Ok::<_, StoreError>(stored);
+            };
+            store::items::find_places(tx, self.id, &lists).await
         };
+        let stored = db.in_time(PATIENCE, read).await?;
         for (place, item) in stored {
             let item = Arc::new(item);
             self.items.put(place, Arc::clone(&item));

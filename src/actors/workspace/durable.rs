@@ -99,7 +99,10 @@ pub(super) async fn commit_in(
     write: &GroupWrite,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
-    done(write_group(&mut tx, write, now).await?)?;
+    done(
+        db.in_time(PATIENCE, write_group(&mut tx, write, now))
+            .await?,
+    )?;
     match tokio::time::timeout(PATIENCE, tx.commit()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(lost @ StoreError::Away(_))) => look_for(db, core, write, lost).await,
@@ -141,9 +144,12 @@ async fn look_for(
 
 /// The head is locked first: a commit still under way on a connection that we lost is waited for.
 async fn was_logged(db: &Db, core: &Core, write: &GroupWrite) -> Result<bool, StoreError> {
-    let mut tx = Tx::begin(db, core.id, Purpose::Write).await?;
-    store::log::head(&mut tx, core.id, true).await?;
-    let logged = is_logged(&mut tx, core.id, write.head.seq, &write.head.hash).await?;
-    tx.commit().await?;
-    Ok(logged)
+    db.in_time(PATIENCE, async {
+        let mut tx = Tx::begin(db, core.id, Purpose::Write).await?;
+        store::log::head(&mut tx, core.id, true).await?;
+        let logged = is_logged(&mut tx, core.id, write.head.seq, &write.head.hash).await?;
+        tx.commit().await?;
+        Ok(logged)
+    })
+    .await
 }

@@ -24,7 +24,7 @@ use crate::domain::roles::Action;
 use crate::domain::schema::List;
 use crate::error::AppError;
 use crate::ids::{ItemId, UserId};
-use crate::store::commit::{GroupWrite, ItemRow, PayloadRow};
+use crate::store::commit::{GroupWrite, ItemRow, PATIENCE, PayloadRow};
 use crate::store::{self, Db, Purpose, Tx};
 
 /// Runs one batch alone.
@@ -114,7 +114,7 @@ async fn commit(
         ops: Vec::new(),
         numbers,
     };
-    advance(&mut tx, core, batch).await?;
+    db.in_time(PATIENCE, advance(&mut tx, core, batch)).await?;
     commit_in(db, core, tx, &write, now).await?;
 
     let stored = u64::try_from(write.items.len()).unwrap_or(0);

@@ -8,6 +8,7 @@ use super::core::{Core, KeptOp};
 use super::done::{Done, refuse_all};
 use crate::error::{AppError, ErrorCode};
 use crate::ids::UserId;
+use crate::store::commit::PATIENCE;
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 
 /// Answers those whose key is in memory, and defers those whose key stands in the group already.
@@ -109,9 +110,14 @@ async fn remembered(
     core: &Core,
     keys: &[(UserId, String)],
 ) -> Result<HashMap<(UserId, String), KeptOp>, StoreError> {
-    let mut tx = Tx::begin(db, core.id, Purpose::Read).await?;
-    let rows = store::log::remembered(&mut tx, core.id, keys).await?;
-    tx.commit().await?;
+    let rows = db
+        .in_time(PATIENCE, async {
+            let mut tx = Tx::begin(db, core.id, Purpose::Read).await?;
+            let rows = store::log::remembered(&mut tx, core.id, keys).await?;
+            tx.commit().await?;
+            Ok::<_, StoreError>(rows)
+        })
+        .await?;
     rows.into_iter()
         .map(|row| {
             let kept = KeptOp {

@@ -32,7 +32,7 @@ use crate::domain::roles::Role;
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::AppError;
 use crate::ids::{InviteId, JobId, ListId, UserId, ViewId};
-use crate::store::commit::{GroupWrite, PayloadRow};
+use crate::store::commit::{GroupWrite, PATIENCE, PayloadRow};
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{Db, Purpose, StoreError, Tx};
 
@@ -222,10 +222,15 @@ async fn attempt_once(
     request: &Request,
 ) -> Result<(Reply, EventBatch, bool), Attempt> {
     let now = Utc::now().trunc_subsecs(6);
-    let effect = judge(core, &mut tx, request, now).await?;
-    for change in &effect.changes {
-        write(core, &mut tx, change, now).await?;
-    }
+    let effect = db
+        .in_time(PATIENCE, async {
+            let effect = judge(core, &mut tx, request, now).await?;
+            for change in &effect.changes {
+                write(core, &mut tx, change, now).await?;
+            }
+            Ok::<_, Attempt>(effect)
+        })
+        .await?;
     let text = effect.data.to_string();
     let mut hash = core.hash;
     let entry = event(
