@@ -186,6 +186,36 @@ async fn a_parameter_that_a_route_does_not_take_is_refused_wherever_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_condition_that_a_route_would_not_heed_is_refused_wherever_it_is() {
+    let (_app, owner, workspace, list) = ground().await;
+    let item = owner.item(&list, json!({"Price": 1})).await;
+    let (workspace, list) = (last(&workspace), last(&list));
+    for route in table() {
+        let place = route.path.replace("{workspace_id}", &workspace);
+        let place = place
+            .replace("{list_id}", &list)
+            .replace("{item_id}", &item);
+        let place = ["{key}", "{job_id}", "{user_id}", "{invite_id}"]
+            .iter()
+            .fold(place, |place, name| place.replace(name, &workspace));
+        let method: Method = route.method.as_str().parse().unwrap();
+        let stale = [("if-match", "\"7\"")];
+        let body = json!({"values": {"Price": 2}});
+        let answer = owner
+            .send(method, &format!("/api/v1{place}"), Some(&body), &stale)
+            .await;
+        if route.takes_if_match() {
+            answer.refuses(412, "precondition_failed");
+        } else {
+            answer.refuses(422, "validation");
+            assert_eq!(answer.body["errors"][0]["path"], "/If-Match");
+        }
+    }
+    let untouched = format!("/workspaces/{workspace}/lists/{list}/items/{item}");
+    assert_eq!(owner.get(&untouched).await.is(200)["version"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_parameter_that_stands_twice_is_refused() {
     let app = TestApp::new().await;
     let owner = app.person("owner").await;
