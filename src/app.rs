@@ -13,6 +13,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{App, HttpMessage, HttpServer, ResponseError, web};
 use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
@@ -106,6 +107,7 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
     actix_web::rt::spawn(stop_at_a_signal(
         application.handle(),
         application.seats.clone(),
+        application.stopping.clone(),
     ));
     ready(&application).await;
     let served = application.run().await;
@@ -115,7 +117,7 @@ pub async fn run(parts: Parts, ready: impl AsyncFnOnce(&Application)) -> anyhow:
 
 /// Stops the server at SIGTERM (sockets are told, requests under way may finish) or SIGINT (at once); what the lanes
 /// have begun is answered either way.
-async fn stop_at_a_signal(server: ServerHandle, sockets: Seats) {
+async fn stop_at_a_signal(server: ServerHandle, sockets: Seats, stopping: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),
@@ -129,6 +131,7 @@ async fn stop_at_a_signal(server: ServerHandle, sockets: Seats) {
         _ = interrupt.recv() => false,
     };
     tracing::info!("stopping");
+    stopping.cancel();
     if graceful {
         sockets.drain().await;
     }
@@ -166,6 +169,7 @@ pub struct Application {
     jobs: Arc<Jobs>,
     relay: Option<Arc<Relay>>,
     seats: Seats,
+    stopping: CancellationToken,
     upkeep: actix_web::rt::task::JoinHandle<()>,
     db: Db,
 }
@@ -207,6 +211,7 @@ impl Application {
         if let Some(relay) = &relay {
             registry.tell_through(Arc::clone(relay));
         }
+        let stopping = CancellationToken::new();
         let uploads = wiring.data_dir.join("uploads");
         let jobs = Jobs::new(db.sibling(JOB_CONNECTIONS), Arc::clone(&registry), uploads);
         let state = web::Data::new(AppState {
@@ -222,6 +227,7 @@ impl Application {
                 cors_origins: wiring.cors_origins.clone(),
                 https: wiring.public_url.scheme() == "https",
             },
+            stopping: stopping.clone(),
             metrics: wiring.metrics,
         });
         let upkept = state.clone();
@@ -252,6 +258,8 @@ impl Application {
         // long, for a connection that is closed at once would take the answer along. (Between nothing
         // and half a second the timer of actix-http may never fire.)
         .client_disconnect_timeout(LINGER)
+        // What is no HTTP, and a head that is not sent in time, never comes as far as a handler: actix-http
+        // answers 400 or 408 by itself, without a problem document, and has no door for one.
         // A signal may not stop the lanes' threads before their lanes: see `stop_at_a_signal`.
         .disable_signals()
         .shutdown_timeout(5)
@@ -267,6 +275,7 @@ impl Application {
             jobs,
             relay,
             seats,
+            stopping,
             upkeep,
             db,
         })

@@ -13,8 +13,9 @@ use super::workspace::EventBatch;
 use crate::domain::roles::Role;
 use crate::ids::WorkspaceId;
 
-/// Bytes that may wait for one socket.
-pub const OUTBOX_BYTES: usize = 1 << 20;
+/// Bytes that one socket may cost: what waits here for it, and what its session took out that the
+/// peer has not acknowledged.
+pub const SOCKET_BYTES: usize = 1 << 20;
 
 /// Bytes that may wait for one socket while presence is still told to it.
 const PRESENCE_BYTES: usize = 64 * 1024;
@@ -24,11 +25,15 @@ const PRESENCE_BYTES: usize = 64 * 1024;
 pub enum Outgoing {
     /// Events of a workspace that the socket follows.
     Events(Arc<EventBatch>),
+    /// Events up to here were too many to be handed over: they are fetched in pieces.
+    Moved {
+        workspace: WorkspaceId,
+        through: i64,
+    },
     /// The position of a silent workspace.
     Beat {
         workspace: WorkspaceId,
         through: i64,
-        mark: Arc<str>,
     },
     /// The member's role from here on; `None` ends the subscription.
     Access {
@@ -69,11 +74,22 @@ impl Outgoing {
         }
     }
 
+    /// Whether it says that a person may read no longer.
+    fn shuts_out(&self) -> bool {
+        matches!(self, Outgoing::Access { role: None, .. })
+    }
+
+    /// Whether it goes out though the peer reads nothing.
+    fn waits_for_nobody(&self) -> bool {
+        self.shuts_out() || matches!(self, Outgoing::Drain { .. } | Outgoing::Close { .. })
+    }
+
     /// The workspace that it is about.
     pub fn workspace(&self) -> Option<WorkspaceId> {
         match self {
             Outgoing::Events(batch) => Some(batch.workspace),
-            Outgoing::Beat { workspace, .. }
+            Outgoing::Moved { workspace, .. }
+            | Outgoing::Beat { workspace, .. }
             | Outgoing::Access { workspace, .. }
             | Outgoing::Reset { workspace, .. }
             | Outgoing::Rejoin { workspace }
@@ -106,6 +122,8 @@ struct Queue {
     bytes: usize,
     /// Of presence: they close nothing.
     presence_bytes: usize,
+    /// Taken out and not acknowledged.
+    owed: usize,
     woken: bool,
     closed: bool,
 }
@@ -135,14 +153,18 @@ impl Outbox {
         self.ticket
     }
 
-    /// Queues it; beyond the bound the queue is replaced by a close (4008, too slow).
+    /// Queues it; beyond the bound the queue is replaced by a close (4008, too slow). That a person is
+    /// shut out comes before all that was queued of the workspace, and in its place.
     pub fn push(&self, outgoing: Outgoing) {
         let mut queue = self.shared.queue.lock();
         if queue.closed {
             return;
         }
+        if outgoing.shuts_out() {
+            queue.drop_all_of(self.ticket, outgoing.workspace());
+        }
         queue.bytes += outgoing.bytes();
-        if queue.bytes > OUTBOX_BYTES {
+        if queue.bytes + queue.owed > SOCKET_BYTES {
             queue.closed = true;
             queue.waiting.clear();
             queue.presence_bytes = 0;
@@ -151,6 +173,10 @@ impl Outbox {
                 reason: "too slow",
             };
             queue.waiting.push_back((self.ticket, close));
+        } else if outgoing.shuts_out() {
+            queue.waiting.push_front((self.ticket, outgoing));
+            // Its reader may wait for the peer: this is not for the peer to delay.
+            queue.woken = false;
         } else {
             queue.waiting.push_back((self.ticket, outgoing));
         }
@@ -182,27 +208,46 @@ impl Outbox {
         true
     }
 
-    /// What waits, up to `budget` bytes (the first always). When nothing is left the next push wakes
-    /// again; else the reader comes back by itself.
-    pub fn take(&self, budget: usize) -> VecDeque<(Ticket, Outgoing)> {
+    /// What waits, up to `budget` bytes (one thing at least, if there is any budget), and what costs
+    /// the peer nothing. When nothing is left the next push wakes again; else the reader comes back
+    /// by itself.
+    pub fn take(
+        &self,
+        budget: usize,
+        costs_nothing: impl Fn(Ticket, &Outgoing) -> bool,
+    ) -> VecDeque<(Ticket, Outgoing)> {
         let mut queue = self.shared.queue.lock();
         let mut taken = VecDeque::new();
-        let (mut bytes, mut presence) = (0, 0);
-        while let Some((_, next)) = queue.waiting.front() {
-            let more = next.bytes();
-            if bytes > 0 && bytes + more > budget {
-                break;
+        let mut spent = 0;
+        while let Some((ticket, next)) = queue.waiting.front() {
+            let bytes = next.bytes();
+            if !next.waits_for_nobody() && !costs_nothing(*ticket, next) {
+                if budget == 0 || spent > 0 && spent + bytes > budget {
+                    break;
+                }
+                spent += bytes;
             }
-            bytes += more;
             if matches!(next, Outgoing::Presence { .. }) {
-                presence += more;
+                queue.presence_bytes = queue.presence_bytes.saturating_sub(bytes);
+            } else {
+                queue.bytes = queue.bytes.saturating_sub(bytes);
             }
             taken.extend(queue.waiting.pop_front());
         }
-        queue.presence_bytes = queue.presence_bytes.saturating_sub(presence);
-        queue.bytes = queue.bytes.saturating_sub(bytes - presence);
+        // Until the reader says what became of it.
+        queue.owed += spent;
         queue.woken = !queue.waiting.is_empty();
         taken
+    }
+
+    /// What of all that was taken out the peer has not acknowledged.
+    pub fn settle(&self, owed: usize) {
+        self.shared.queue.lock().owed = owed;
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.shared.queue.lock().waiting.is_empty()
     }
 
     /// Whether it overflowed or its session ended.
@@ -215,6 +260,23 @@ impl Outbox {
         let mut queue = self.shared.queue.lock();
         queue.closed = true;
         queue.waiting.clear();
+    }
+}
+
+impl Queue {
+    /// Forgets what was queued of a workspace under that ticket.
+    fn drop_all_of(&mut self, ticket: Ticket, workspace: Option<WorkspaceId>) {
+        let (mut bytes, mut presence_bytes) = (0, 0);
+        self.waiting.retain(|(under, outgoing)| {
+            let stays = *under != ticket || outgoing.workspace() != workspace;
+            match outgoing {
+                _ if !stays => {}
+                Outgoing::Presence { .. } => presence_bytes += outgoing.bytes(),
+                _ => bytes += outgoing.bytes(),
+            }
+            stays
+        });
+        (self.bytes, self.presence_bytes) = (bytes, presence_bytes);
     }
 }
 
@@ -235,6 +297,10 @@ mod tests {
         )
     }
 
+    fn costly(_: Ticket, _: &Outgoing) -> bool {
+        false
+    }
+
     fn frame(bytes: usize) -> Outgoing {
         Outgoing::Frame {
             workspace: WorkspaceId(uuid::Uuid::nil()),
@@ -250,7 +316,7 @@ mod tests {
         }
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
         let sizes: Vec<usize> = outbox
-            .take(usize::MAX)
+            .take(usize::MAX, costly)
             .iter()
             .map(|(_, outgoing)| outgoing.bytes())
             .collect();
@@ -265,14 +331,14 @@ mod tests {
         for _ in 0..5 {
             outbox.push(frame(10));
         }
-        assert_eq!(outbox.take(25).len(), 2);
+        assert_eq!(outbox.take(25, costly).len(), 2);
         outbox.push(frame(10));
         assert_eq!(
             wakes.load(Ordering::SeqCst),
             1,
             "the reader knows that something is left"
         );
-        assert_eq!(outbox.take(usize::MAX).len(), 4);
+        assert_eq!(outbox.take(usize::MAX, costly).len(), 4);
     }
 
     #[test]
@@ -282,7 +348,7 @@ mod tests {
         for lane in [&first, &second, &first] {
             lane.push(frame(1));
         }
-        let taken = outbox.take(usize::MAX);
+        let taken = outbox.take(usize::MAX, costly);
         let tickets: Vec<Ticket> = taken.iter().map(|(ticket, _)| *ticket).collect();
         assert_eq!(tickets, [1, 2, 1]);
     }
@@ -298,15 +364,15 @@ mod tests {
         let queued = (0..2_000).filter(|_| outbox.offer(presence(1_000)));
         assert_eq!(queued.count(), PRESENCE_BYTES / 1_000);
         // All the room that it had without.
-        for _ in 0..OUTBOX_BYTES / 1_024 {
+        for _ in 0..SOCKET_BYTES / 1_024 {
             outbox.push(frame(1_024));
         }
         assert!(!outbox.is_closed());
         assert!(!outbox.offer(presence(1)));
-        while !outbox.take(100_000).is_empty() {}
+        while !outbox.take(100_000, costly).is_empty() {}
         assert!(outbox.offer(presence(2 * PRESENCE_BYTES)), "nothing waits");
         assert!(!outbox.offer(presence(1)));
-        outbox.push(frame(OUTBOX_BYTES + 1));
+        outbox.push(frame(SOCKET_BYTES + 1));
         assert!(outbox.is_closed());
         assert!(!outbox.offer(presence(1)));
     }
@@ -317,7 +383,7 @@ mod tests {
         for _ in 0..2_000 {
             outbox.push(frame(1_000));
         }
-        let waiting = outbox.take(usize::MAX);
+        let waiting = outbox.take(usize::MAX, costly);
         assert!(matches!(
             waiting.front(),
             Some((_, Outgoing::Close { code: 4008, .. }))
@@ -325,6 +391,64 @@ mod tests {
         assert_eq!(waiting.len(), 1);
         assert!(outbox.is_closed());
         outbox.push(frame(1));
-        assert!(outbox.take(usize::MAX).is_empty());
+        assert!(outbox.take(usize::MAX, costly).is_empty());
+    }
+
+    #[test]
+    fn what_is_on_its_way_counts_until_it_is_acknowledged() {
+        let (outbox, _) = outbox();
+        let half = SOCKET_BYTES / 2;
+        outbox.push(frame(half));
+        assert_eq!(outbox.take(usize::MAX, costly).len(), 1);
+        outbox.push(frame(half));
+        assert!(!outbox.is_closed(), "as much as it may cost");
+        outbox.settle(0);
+        outbox.push(frame(half));
+        assert!(!outbox.is_closed(), "the peer read");
+        outbox.settle(1);
+        outbox.push(frame(0));
+        assert!(outbox.is_closed());
+    }
+
+    #[test]
+    fn who_has_no_room_takes_what_costs_nothing() {
+        let (outbox, _) = outbox();
+        for size in [1, 2, 30, 4] {
+            outbox.push(frame(size));
+        }
+        outbox.push(Outgoing::Drain { after_ms: 1 });
+        let small = |_: Ticket, outgoing: &Outgoing| outgoing.bytes() < 10;
+        assert_eq!(outbox.take(0, small).len(), 2);
+        assert!(outbox.take(0, small).is_empty());
+        assert_eq!(outbox.take(1, small).len(), 3, "one at least");
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn who_is_shut_out_hears_nothing_more_of_the_workspace_and_is_told_at_once() {
+        let (outbox, wakes) = outbox();
+        let (here, there) = (outbox.ticketed(1), outbox.ticketed(2));
+        for size in [10, 20] {
+            here.push(frame(size));
+            there.push(frame(size));
+        }
+        here.push(Outgoing::Access {
+            workspace: WorkspaceId(uuid::Uuid::nil()),
+            role: None,
+        });
+        assert_eq!(
+            wakes.load(Ordering::SeqCst),
+            2,
+            "also who waits for the peer"
+        );
+        let told = outbox.take(0, costly);
+        assert!(matches!(
+            told.front(),
+            Some((1, Outgoing::Access { role: None, .. }))
+        ));
+        assert_eq!(told.len(), 1);
+        let rest = outbox.take(usize::MAX, costly);
+        assert!(rest.iter().all(|(ticket, _)| *ticket == 2));
+        assert_eq!(rest.len(), 2);
     }
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::relay::Relay;
-use super::workspace::WorkspaceHandle;
+use super::workspace::{Tails, WorkspaceHandle};
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
 use crate::store::Db;
@@ -35,6 +35,7 @@ pub struct Registry {
     /// No workspace starts any more; changed while `slots` is locked.
     stopping: AtomicBool,
     relay: OnceLock<Arc<Relay>>,
+    tails: Arc<Tails>,
 }
 
 /// A workspace's place: one start at a time, however many ask.
@@ -56,6 +57,7 @@ impl Registry {
             slots: Mutex::new(HashMap::new()),
             stopping: AtomicBool::new(false),
             relay: OnceLock::new(),
+            tails: Tails::new(),
         })
     }
 
@@ -130,7 +132,8 @@ impl Registry {
         let (arbiter, db) = self
             .home_of(id)
             .ok_or_else(|| AppError::unavailable("Stopping"))?;
-        WorkspaceHandle::start(&self.db, db.clone(), relay, id, &arbiter.handle()).await
+        let (home, tails) = (arbiter.handle(), &self.tails);
+        WorkspaceHandle::start(&self.db, db.clone(), relay, tails, id, &home).await
     }
 
     /// The thread that runs a workspace: always the same while the process lives.

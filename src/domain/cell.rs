@@ -69,6 +69,22 @@ impl Cell {
         }
     }
 
+    /// Bytes that it takes beside itself.
+    pub(super) fn heap(&self) -> usize {
+        match self {
+            Cell::Text(text) => text.len(),
+            Cell::Choices(choices) => size_of_val(choices.as_slice()),
+            Cell::Users(users) => size_of_val(users.as_slice()),
+            Cell::Address(address) => address.named().iter().map(|(_, line)| line.len()).sum(),
+            Cell::Number(_)
+            | Cell::Bool(_)
+            | Cell::Date(_)
+            | Cell::DateTime(_)
+            | Cell::Choice(_)
+            | Cell::Location(_) => 0,
+        }
+    }
+
     fn kind(&self) -> u8 {
         match self {
             Cell::Text(_) => 0,

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::cell::{Cell, Values};
+use super::cell::{Cell, ColumnId, Values};
 use super::columns::{Column, Stamps, write_wire_stamped};
 use super::schema::List;
 use crate::ids::{ItemId, ListId, UserId};
@@ -67,6 +67,13 @@ impl Item {
         } else {
             self.stamps().cell(column.ty).map(Cow::Owned)
         }
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub fn weight(&self) -> usize {
+        let cell = size_of::<ColumnId>() + size_of::<Cell>();
+        let cells = self.values.values().map(|value| cell + value.heap());
+        size_of::<Item>() + cells.sum::<usize>()
     }
 
     fn stamps(&self) -> Stamps {

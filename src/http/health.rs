@@ -16,9 +16,13 @@ pub async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({"status": "alive"}))
 }
 
-/// Requests can be served: the database answers and the keys of tokens are known.
+/// Requests can be served: the database answers, the keys of tokens are known, and the server was not
+/// told to stop. Whoever spreads requests over servers looks here.
 pub async fn ready(request: HttpRequest) -> Result<HttpResponse, AppError> {
     let state = state(&request)?;
+    if state.stopping.is_cancelled() {
+        return Err(AppError::unavailable("This server is going away"));
+    }
     let ping = tokio::time::timeout(Duration::from_secs(2), state.db.ping()).await;
     let database = matches!(ping, Ok(Ok(())));
     let identity = state.verifier.is_ready();

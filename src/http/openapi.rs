@@ -252,6 +252,10 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
     for name in route.query {
         operation = operation.parameter(parameter(name, ParameterIn::Query, Required::False));
     }
+    if route.takes_if_match() {
+        operation =
+            operation.parameter(parameter("If-Match", ParameterIn::Header, Required::False));
+    }
     if let Some(body) = route.body {
         let content = ContentBuilder::new()
             .schema(Some(Ref::from_schema_name(body)))

@@ -1,13 +1,13 @@
 //! Every route of the API, in one table: who may call it, what it takes, what it answers. The
-//! router, the OpenAPI document and the matrix test of roles are all read from it; and a parameter
-//! that a route's row doesn't name is refused here, before its handler.
+//! router, the OpenAPI document and the matrix test of roles are all read from it; and a parameter or
+//! a condition that a route doesn't take is refused here, before its handler.
 
 use std::collections::HashSet;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::guard::{self, Guard};
-use actix_web::http::Method;
+use actix_web::http::{Method, header};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Error, ResponseError, body::BoxBody};
@@ -166,12 +166,12 @@ const NOT_BUILT: [&str; 9] = [
 pub fn configure(config: &mut ServiceConfig) {
     for route in table() {
         let path = format!("{BASE}{}", route.path);
-        let (known, needs) = (route.query, route.needs);
+        let (known, needs, conditional) = (route.query, route.needs, route.takes_if_match());
         let mounted =
             (route.mount)()
                 .guard(answers(route.method))
                 .wrap(from_fn(move |request, next| {
-                    only_known_parameters(known, needs, request, next)
+                    only_known_parameters(known, conditional, needs, request, next)
                 }));
         config.route(&path, mounted);
     }
@@ -191,16 +191,27 @@ fn answers(method: Method) -> impl Guard {
     })
 }
 
-/// Nothing is accepted and ignored: a parameter that the route doesn't take is 422, and so is one that
-/// stands twice.
+impl Route {
+    /// Whether `If-Match` is heeded: where one thing that has a version is changed. What is about several
+    /// says `if_version` for each.
+    pub fn takes_if_match(&self) -> bool {
+        let changes = [Method::PATCH, Method::DELETE].contains(&self.method);
+        let versioned = ["/{item_id}", "/{comment_id}", "/{view_id}"];
+        changes && versioned.iter().any(|end| self.path.ends_with(end))
+    }
+}
+
+/// Nothing is accepted and ignored: a parameter that the route doesn't take is 422, and so are one that
+/// stands twice and an `If-Match` that would be heeded nowhere.
 async fn only_known_parameters(
     known: &[&str],
+    conditional: bool,
     needs: Needs,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let mut seen = HashSet::new();
-    let wrong: Vec<FieldError> = url::form_urlencoded::parse(request.query_string().as_bytes())
+    let mut wrong: Vec<FieldError> = url::form_urlencoded::parse(request.query_string().as_bytes())
         .filter_map(|(name, _)| {
             let wrong = if !known.contains(&name.as_ref()) {
                 Some(unknown(&name))
@@ -213,6 +224,10 @@ async fn only_known_parameters(
             wrong
         })
         .collect();
+    if !conditional && request.headers().contains_key(header::IF_MATCH) {
+        let message = "If-Match is taken where one item is changed or deleted";
+        wrong.push(refused("If-Match", "unknown_parameter", message));
+    }
     if wrong.is_empty() {
         return next
             .call(request)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
+use tokio_util::sync::CancellationToken;
 
 use super::limits::Limits;
 use crate::actors::jobs::Jobs;
@@ -18,6 +19,8 @@ pub struct AppState {
     pub verifier: Arc<Verifier>,
     pub limits: Limits,
     pub settings: Settings,
+    /// Cancelled when the server was told to stop.
+    pub stopping: CancellationToken,
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
 

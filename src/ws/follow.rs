@@ -1,5 +1,6 @@
-//! A socket's place in one workspace: its position, what it wants to see, and what waits until its
-//! past has been replayed. Pure; the session sends what comes out.
+//! A socket's place in one workspace: its position, what it wants to see, and how far it is behind.
+//! What lies between is not kept here: it is fetched from the past in pieces. Pure; the session sends
+//! what comes out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,30 +11,31 @@ use crate::actors::workspace::{EventBatch, Lists, events_frame};
 use crate::domain::event::{Audience, Reader};
 use crate::ids::UserId;
 
-/// Bytes of live events that may wait while the past is read.
-const MAX_WAITING: usize = 1 << 20;
-
 /// One socket in one workspace.
 pub(super) struct Follow {
     /// Everything up to here was sent, or is not for this socket.
     pub(super) seq: i64,
     pub(super) mark: Arc<str>,
     pub(super) reader: Reader,
+    /// How far the log was looked through; what lies between `seq` and here is not for this socket.
+    reached: (i64, Arc<str>),
+    /// How far the hub is known to be. What lies beyond `reached` is to be fetched.
+    hub: i64,
     /// Lists wanted, by subscription.
     wanted: HashMap<u64, Lists>,
     lists: Lists,
-    /// What came while the past is read; `None` when it is.
-    waiting: Option<Waiting>,
+    /// What was said before it is known where to begin; `None` from then on.
+    opening: Option<Opening>,
 }
 
-/// What the hub said while the past is read.
+/// What the hub said while it was not known where to begin.
 #[derive(Default)]
-pub(super) struct Waiting {
-    batches: Vec<Arc<EventBatch>>,
-    bytes: usize,
+pub(super) struct Opening {
+    /// How far it went.
+    pub(super) through: i64,
     /// The class that a change of role brought.
     pub(super) class: Option<Audience>,
-    /// Where the socket begins anew instead of after its past; the batches follow it.
+    /// Where the socket begins anew instead of after its past.
     pub(super) reset: Option<Reset>,
 }
 
@@ -44,28 +46,8 @@ pub(super) struct Reset {
     pub(super) reason: &'static str,
 }
 
-impl Waiting {
-    fn push(&mut self, batch: &Arc<EventBatch>) {
-        self.bytes += batch.bytes();
-        self.batches.push(Arc::clone(batch));
-        if self.bytes > MAX_WAITING {
-            self.reset(Reset {
-                seq: batch.through,
-                mark: Arc::clone(&batch.mark),
-                reason: "too_far",
-            });
-        }
-    }
-
-    fn reset(&mut self, reset: Reset) {
-        self.batches.clear();
-        self.bytes = 0;
-        self.reset = Some(reset);
-    }
-}
-
 impl Follow {
-    /// A place that is not open yet: live events wait.
+    /// A place that is not open yet.
     pub(super) fn opening(id: u64, lists: Lists, user: UserId) -> Follow {
         Follow {
             seq: 0,
@@ -74,19 +56,21 @@ impl Follow {
                 class: Audience::Members,
                 user,
             },
+            reached: (0, Arc::from("")),
+            hub: 0,
             wanted: HashMap::from([(id, lists.clone())]),
             lists,
-            waiting: Some(Waiting::default()),
+            opening: Some(Opening::default()),
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.waiting.is_none()
+        self.opening.is_none()
     }
 
-    /// Back to waiting, at the same position: the hub's end was renewed.
+    /// Back to not knowing where to begin: the hub's end was renewed.
     pub(super) fn reopen(&mut self) {
-        self.waiting.get_or_insert_default();
+        self.opening.get_or_insert_default();
     }
 
     pub(super) fn lists(&self) -> &Lists {
@@ -120,71 +104,84 @@ impl Follow {
                 });
     }
 
-    /// The past is read; what was said meanwhile.
-    pub(super) fn open(&mut self) -> Waiting {
-        self.waiting.take().unwrap_or_default()
+    /// It is known where to begin; what was said before.
+    pub(super) fn open(&mut self) -> Opening {
+        self.opening.take().unwrap_or_default()
     }
 
-    /// Takes up a position.
-    pub(super) fn stand(&mut self, seq: i64, mark: &str, class: Audience) {
+    /// Takes up a position, while the hub is at least at `hub`.
+    pub(super) fn stand(&mut self, seq: i64, mark: &str, class: Audience, hub: i64) {
         self.seq = seq;
         self.mark = Arc::from(mark);
         self.reader.class = class;
+        self.reached = (seq, Arc::clone(&self.mark));
+        self.hub = hub.max(seq);
     }
 
-    /// The role changed: whether the socket must read again what it may see now.
+    /// The role changed: whether the socket must read again what it may see now, from `seq` on.
     pub(super) fn reclass(&mut self, class: Audience) -> bool {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.class = Some(class);
+        if let Some(opening) = &mut self.opening {
+            opening.class = Some(class);
             return false;
         }
-        std::mem::replace(&mut self.reader.class, class) != class
+        let changed = std::mem::replace(&mut self.reader.class, class) != class;
+        if changed {
+            // What was passed over as not for this socket would be now, and is not sent.
+            (self.seq, self.mark) = self.reached.clone();
+        }
+        changed
     }
 
-    /// The log is another one from here on; whether the socket must hear of it now.
+    /// The socket begins anew from here on; whether it must hear of it now.
     pub(super) fn reset(&mut self, reset: Reset) -> bool {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.reset(reset);
+        if let Some(opening) = &mut self.opening {
+            opening.through = reset.seq;
+            opening.reset = Some(reset);
             return false;
         }
-        self.seq = reset.seq;
-        self.mark = reset.mark;
+        self.stand(reset.seq, &reset.mark, self.reader.class, reset.seq);
         true
     }
 
-    /// Takes in what waited.
-    pub(super) fn advance_over(&mut self, waited: &Waiting) -> Option<ByteString> {
-        self.advance(&waited.batches)
+    /// What is to be fetched: from where, and how far.
+    pub(super) fn behind(&self) -> Option<((i64, Arc<str>), i64)> {
+        let behind = self.is_open() && self.reached.0 < self.hub;
+        behind.then(|| (self.reached.clone(), self.hub))
     }
 
-    /// Takes in batches that follow each other: a frame, unless nothing in them is for this socket.
+    /// The hub is there, and what led there is to be fetched.
+    pub(super) fn moved(&mut self, through: i64) {
+        let known = match &mut self.opening {
+            Some(opening) => &mut opening.through,
+            None => &mut self.hub,
+        };
+        *known = through.max(*known);
+    }
+
+    /// Takes in batches that follow each other: a frame, unless nothing in them is for this socket. Those
+    /// that do not follow what it has seen are fetched again when they do.
     pub(super) fn advance(&mut self, batches: &[Arc<EventBatch>]) -> Option<ByteString> {
-        if let Some(waiting) = &mut self.waiting {
-            batches.iter().for_each(|batch| waiting.push(batch));
-            return None;
+        let mut news: Vec<&EventBatch> = Vec::with_capacity(batches.len());
+        for batch in batches {
+            self.moved(batch.through);
+            if self.is_open() && batch.after <= self.reached.0 && batch.through > self.reached.0 {
+                self.reached = (batch.through, Arc::clone(&batch.mark));
+                news.push(batch);
+            }
         }
-        let news: Vec<&EventBatch> = batches
-            .iter()
-            .map(Arc::as_ref)
-            .filter(|batch| batch.through > self.seq)
-            .collect();
-        let last = news.last()?;
-        let (seq, mark) = (last.through, Arc::clone(&last.mark));
         let frame = events_frame(self.seq, &news, self.reader, &self.lists);
         if frame.is_some() {
-            self.seq = seq;
-            self.mark = mark;
+            (self.seq, self.mark) = self.reached.clone();
         }
         frame
     }
 
     /// A beat: whether the position, moved on silently, is news to tell.
-    pub(super) fn beat(&mut self, through: i64, mark: &Arc<str>) -> bool {
-        if !self.is_open() || through < self.seq {
+    pub(super) fn beat(&mut self, through: i64) -> bool {
+        if !self.is_open() || through != self.reached.0 {
             return false;
         }
-        self.seq = through;
-        self.mark = Arc::clone(mark);
+        (self.seq, self.mark) = self.reached.clone();
         true
     }
 }
@@ -236,16 +233,29 @@ mod tests {
         let mut follow = Follow::opening(1, Lists::All, UserId(Uuid::nil()));
         assert!(follow.advance(&[batch(4, 5, 1)]).is_none());
         assert!(follow.advance(&[batch(5, 7, 1)]).is_none());
-        let waited = follow.open();
-        follow.stand(5, "m", Audience::Members);
+        let opening = follow.open();
+        follow.stand(5, "m", Audience::Members, opening.through);
+        // Live events wait in the log until the past is through.
+        assert!(follow.advance(&[batch(7, 8, 1)]).is_none());
+        assert_eq!(follow.behind().unwrap().0.0, 5);
+        assert_eq!(follow.behind().unwrap().1, 8);
+        assert!(!follow.beat(8), "it has not seen what led there");
         assert_eq!(
-            seen(&follow.advance_over(&waited).unwrap()),
-            (5, 7, vec![6, 7])
+            seen(&follow.advance(&[batch(5, 6, 1)]).unwrap()),
+            (5, 6, vec![6])
         );
         assert_eq!(
-            seen(&follow.advance(&[batch(7, 8, 1)]).unwrap()),
-            (7, 8, vec![8])
+            seen(&follow.advance(&[batch(6, 8, 1)]).unwrap()),
+            (6, 8, vec![7, 8])
         );
+        assert!(follow.behind().is_none());
+        assert_eq!(
+            seen(&follow.advance(&[batch(8, 9, 1)]).unwrap()),
+            (8, 9, vec![9])
+        );
+        follow.moved(10);
+        assert_eq!(follow.behind().unwrap().1, 10);
+        assert!(follow.advance(&[batch(3, 9, 1)]).is_none(), "seen before");
     }
 
     #[test]
@@ -253,17 +263,31 @@ mod tests {
         let own = ListId(Uuid::from_u128(1));
         let mut follow = Follow::opening(1, Lists::Some([own].into()), UserId(Uuid::nil()));
         follow.open();
-        follow.stand(0, "m", Audience::Members);
+        follow.stand(0, "m", Audience::Members, 0);
         assert!(follow.advance(&[batch(0, 3, 2)]).is_none());
         assert_eq!(
             seen(&follow.advance(&[batch(3, 4, 1)]).unwrap()),
             (0, 4, vec![4])
         );
-        assert!(follow.beat(9, &Arc::from("m")));
+        assert!(follow.advance(&[batch(4, 9, 2)]).is_none());
+        assert!(follow.beat(9));
+        assert_eq!((follow.seq, &*follow.mark), (9, "mark"));
         assert_eq!(
             seen(&follow.advance(&[batch(9, 10, 1)]).unwrap()),
             (9, 10, vec![10])
         );
+    }
+
+    #[test]
+    fn a_change_of_what_may_be_seen_begins_behind_what_was_passed_over() {
+        let own = ListId(Uuid::from_u128(1));
+        let mut follow = Follow::opening(1, Lists::Some([own].into()), UserId(Uuid::nil()));
+        follow.open();
+        follow.stand(0, "m", Audience::Members, 0);
+        assert!(follow.advance(&[batch(0, 3, 2)]).is_none());
+        assert!(!follow.reclass(Audience::Members));
+        assert!(follow.reclass(Audience::Admins));
+        assert_eq!(follow.seq, 3);
     }
 
     #[test]
@@ -275,8 +299,9 @@ mod tests {
         };
         let mut open = Follow::opening(1, Lists::All, UserId(Uuid::nil()));
         open.open();
-        open.stand(9, "m", Audience::Members);
+        open.stand(9, "m", Audience::Members, 20);
         assert!(open.reset(reset()), "it is told at once");
+        assert!(open.behind().is_none());
         assert_eq!(
             seen(&open.advance(&[batch(3, 4, 1)]).unwrap()),
             (3, 4, vec![4])
@@ -286,29 +311,9 @@ mod tests {
         opening.advance(&[batch(8, 9, 1)]);
         assert!(!opening.reset(reset()), "it is told when it opens");
         opening.advance(&[batch(3, 4, 1)]);
-        let waited = opening.open();
-        assert_eq!(waited.reset.as_ref().unwrap().seq, 3);
-        opening.stand(3, "other", Audience::Members);
-        assert_eq!(
-            seen(&opening.advance_over(&waited).unwrap()),
-            (3, 4, vec![4])
-        );
-    }
-
-    #[test]
-    fn what_waits_is_bounded() {
-        let mut follow = Follow::opening(1, Lists::All, UserId(Uuid::nil()));
-        let batches = 20_000;
-        for seq in 0..batches {
-            follow.advance(&[batch(seq, seq + 1, 1)]);
-            assert!(follow.waiting.as_ref().unwrap().bytes <= MAX_WAITING);
-        }
-        let waited = follow.open();
-        let reset = waited.reset.as_ref().unwrap();
-        assert_eq!(reset.reason, "too_far");
-        follow.stand(reset.seq, &reset.mark, Audience::Members);
-        let (after, through, seqs) = seen(&follow.advance_over(&waited).unwrap());
-        assert_eq!((after, through), (reset.seq, batches));
-        assert_eq!(i64::try_from(seqs.len()).unwrap(), batches - reset.seq);
+        let said = opening.open();
+        assert_eq!(said.reset.as_ref().unwrap().seq, 3);
+        opening.stand(3, "other", Audience::Members, said.through);
+        assert_eq!(opening.behind().unwrap().1, 4);
     }
 }

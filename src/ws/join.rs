@@ -1,12 +1,12 @@
-//! One join of a workspace: may the person, where does the hub's news begin, and what of the past
-//! leads there. Live events queue meanwhile; who joins puts them behind what comes out here.
+//! One join of a workspace: may the person, where does the hub's news begin, and the first piece of
+//! the past that leads there.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::Gateway;
-use super::follow::Waiting;
+use super::follow::Opening;
 use super::replay::replay;
 use crate::actors::outbox::Outbox;
 use crate::actors::workspace::{EventBatch, Lists, Past, Subscribed, Subscription};
@@ -70,6 +70,7 @@ impl Join {
 pub(super) struct Start {
     pub(super) seq: i64,
     pub(super) mark: String,
+    /// The first piece of its past.
     pub(super) replayed: Option<Arc<EventBatch>>,
     pub(super) reset: Option<&'static str>,
 }
@@ -78,7 +79,7 @@ impl Start {
     pub(super) fn of(
         at: &Subscribed,
         past: Option<(Position, Past)>,
-        waited: &Waiting,
+        said: &Opening,
         class: Audience,
     ) -> Start {
         let from = |seq, mark: &str, reset| Start {
@@ -87,7 +88,7 @@ impl Start {
             replayed: None,
             reset,
         };
-        if let Some(reset) = &waited.reset {
+        if let Some(reset) = &said.reset {
             // Whoever asked for no past has nothing to read again.
             return from(reset.seq, &reset.mark, past.map(|_| reset.reason));
         }

@@ -19,7 +19,7 @@ const WINDOW: u64 = 512 * 1024;
 const SPARED: u64 = 128 * 1024;
 const PROMPT: Duration = Duration::from_secs(1);
 /// Answers that the peer may ask for without acknowledging any.
-const MAX_ANSWERS: u64 = 512 * 1024;
+const MAX_ANSWERS: u64 = 256 * 1024;
 /// What even an empty answer takes while it waits.
 const LEAST_ANSWER: usize = 64;
 /// A ping goes along so often, for its pong acknowledges what came before it.
@@ -112,9 +112,15 @@ impl Flow {
         true
     }
 
+    /// Bytes that went out and were not acknowledged.
+    pub(super) fn owed(&self) -> usize {
+        usize::try_from(self.sent - self.acknowledged).unwrap_or(usize::MAX)
+    }
+
     /// Bytes that may go out before the peer acknowledges more.
-    pub(super) fn room(&self) -> u64 {
-        WINDOW.saturating_sub(self.sent - self.acknowledged)
+    pub(super) fn room(&self) -> usize {
+        let room = WINDOW.saturating_sub(self.sent - self.acknowledged);
+        usize::try_from(room).unwrap_or(usize::MAX)
     }
 
     /// Whether the peer keeps up well enough to be sent so much that matters little.
@@ -144,9 +150,10 @@ mod tests {
         assert!(flow.wants_ping());
         let ping = flow.ping();
         flow.send(50_000);
-        assert_eq!(flow.room(), WINDOW - 150_000);
+        assert_eq!(flow.room(), 512 * 1024 - 150_000);
+        assert_eq!(flow.owed(), 150_000);
         assert!(flow.pong(&ping));
-        assert_eq!(flow.room(), WINDOW - 50_000);
+        assert_eq!(flow.room(), 512 * 1024 - 50_000);
         assert!(!flow.wants_ping());
     }
 
@@ -171,7 +178,7 @@ mod tests {
         for lie in [&b""[..], b"hello", &200_000_u64.to_be_bytes()] {
             assert!(!flow.pong(lie));
         }
-        assert_eq!(flow.room(), WINDOW - 100_000);
+        assert_eq!(flow.room(), 512 * 1024 - 100_000);
         assert!(flow.pong(&100_000_u64.to_be_bytes()));
         assert!(!flow.pong(&100_000_u64.to_be_bytes()), "twice");
     }
@@ -180,7 +187,7 @@ mod tests {
     fn who_asks_and_never_acknowledges_is_stopped() {
         let mut flow = Flow::new();
         let answered = (0..).take_while(|_| flow.answer(1_024)).count();
-        assert_eq!(answered, 512);
+        assert_eq!(answered, 256);
         let ping = flow.ping();
         assert!(flow.pong(&ping));
         assert!(flow.answer(1_024));

@@ -3,8 +3,10 @@
 
 mod codec;
 mod commands;
+mod delivery;
 mod dispatch;
 mod follow;
+mod input;
 mod join;
 mod limits;
 mod presence;

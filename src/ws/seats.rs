@@ -221,7 +221,7 @@ mod tests {
         assert!(futures::poll!(&mut draining).is_pending());
         let mut times: Vec<u64> = held
             .iter()
-            .flat_map(|(_, outbox)| outbox.take(usize::MAX))
+            .flat_map(|(_, outbox)| outbox.take(usize::MAX, |_, _| false))
             .map(|(_, outgoing)| match outgoing {
                 Outgoing::Drain { after_ms } => after_ms,
                 other => panic!("{other:?}"),

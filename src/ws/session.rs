@@ -1,34 +1,31 @@
 //! One socket's actor: reads what its client says, sends what its outbox holds, and ends it. The
 //! only file that names `actix-web-actors`, of which it takes the way out alone: what comes in is
-//! read by `codec`. What frames mean stands in `dispatch`, `subscriptions` and `commands`. It keeps
-//! no backlog: what the peer has not acknowledged bounds what is taken out of the outbox.
+//! read by `input`. What frames mean stands in `dispatch`, `subscriptions` and `commands`, and what goes
+//! out when, in `delivery`.
 
 use std::future::Future;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 use std::time::{Duration, Instant};
 
 use actix::prelude::*;
 use actix_web::error::PayloadError;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_web_actors::ws::{self, CloseReason, ProtocolError, WebsocketContext};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use bytestring::ByteString;
 use chrono::{TimeDelta, Utc};
-use futures::Stream;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::Gateway;
-use super::codec::{Broken, Decoder, Message as Said};
+use super::codec::{Broken, Message as Said};
+use super::input::Input;
 use super::limits::{Flow, Pace};
 use super::presence::Appearance;
 use super::seats::Seat;
 use super::subscriptions::Subscriptions;
-use crate::actors::outbox::{Outbox, Outgoing};
-use crate::actors::workspace::EventBatch;
+use crate::actors::outbox::Outbox;
 use crate::auth::Principal;
 use crate::error::AppError;
 use crate::ids::UserId;
@@ -53,11 +50,17 @@ pub(super) struct Session {
     pub(super) bad_frames: u32,
     /// Commands under way.
     pub(super) in_flight: usize,
+    /// A piece of a past is being fetched.
+    pub(super) fetching: bool,
+    /// The next step of the delivery is under way.
+    pub(super) stepping: bool,
     flow: Flow,
     pace: Pace,
     started: Instant,
     /// We closed: nothing more is said or heard.
     closing: bool,
+    /// The client speaks another version of the protocol.
+    outdated: bool,
     /// Until it starts.
     input: Option<Input>,
 }
@@ -82,6 +85,7 @@ impl Session {
         payload: web::Payload,
         address: IpAddr,
         subprotocol: &str,
+        outdated: bool,
     ) -> Result<HttpResponse, actix_web::Error> {
         let id = Uuid::now_v7();
         let session = Session {
@@ -93,10 +97,13 @@ impl Session {
             appearance: Appearance::default(),
             bad_frames: 0,
             in_flight: 0,
+            fetching: false,
+            stepping: false,
             flow: Flow::new(),
             pace: Pace::new(gateway.seats.limited()),
             started: Instant::now(),
             closing: false,
+            outdated,
             input: Some(Input::new(payload)),
             gateway,
         };
@@ -122,6 +129,15 @@ impl Session {
                 then(session, result, ctx);
             }),
         );
+    }
+
+    /// Does something when that time has passed.
+    pub(super) fn later(
+        after: Duration,
+        ctx: &mut Context,
+        what: impl FnOnce(&mut Session, &mut Context) + 'static,
+    ) {
+        ctx.run_later(after, what);
     }
 
     /// Runs a future before anything else comes in.
@@ -196,6 +212,20 @@ impl Session {
         ctx.ping(&payload);
     }
 
+    /// Bytes that may go out before the peer acknowledges more.
+    pub(super) fn room(&self) -> usize {
+        self.flow.room()
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        !self.closing && self.flow.room() > 0
+    }
+
+    /// Bytes that the peer has not acknowledged.
+    pub(super) fn owed(&self) -> usize {
+        self.flow.owed()
+    }
+
     pub(super) fn has_room_for_presence(&self, bytes: usize) -> bool {
         self.flow.spares(bytes)
     }
@@ -240,73 +270,7 @@ impl Session {
             self.rejoin(workspace, ctx);
         }
         self.keep_presence(ctx);
-    }
-
-    /// Sends what waits, as far as the peer keeps up. Batches of one workspace that stand next to
-    /// each other go out as one frame.
-    fn drain(&mut self, ctx: &mut Context) {
-        loop {
-            let room = usize::try_from(self.flow.room()).unwrap_or(usize::MAX);
-            // A queue that overflowed holds the close alone, and that needs no room.
-            if room == 0 && !self.outbox.is_closed() {
-                return;
-            }
-            let taken = self.outbox.take(room);
-            if taken.is_empty() {
-                return;
-            }
-            let mut run: Vec<Arc<EventBatch>> = Vec::new();
-            for (ticket, outgoing) in taken {
-                if !self.subscriptions.is_current(ticket, &outgoing) {
-                    continue;
-                }
-                match outgoing {
-                    Outgoing::Events(batch) => {
-                        let other = |last: &Arc<EventBatch>| last.workspace != batch.workspace;
-                        if run.last().is_some_and(other) {
-                            self.events(std::mem::take(&mut run), ctx);
-                        }
-                        run.push(batch);
-                    }
-                    other => {
-                        self.events(std::mem::take(&mut run), ctx);
-                        self.outgoing(other, ctx);
-                    }
-                }
-            }
-            self.events(run, ctx);
-        }
-    }
-
-    fn outgoing(&mut self, outgoing: Outgoing, ctx: &mut Context) {
-        match outgoing {
-            Outgoing::Events(batch) => self.events(vec![batch], ctx),
-            Outgoing::Frame { frame, .. } => self.send(frame, ctx),
-            Outgoing::Presence {
-                workspace,
-                frame,
-                full,
-            } => self.others(workspace, frame, full, ctx),
-            Outgoing::Beat {
-                workspace,
-                through,
-                mark,
-            } => self.beat(workspace, through, &mark, ctx),
-            Outgoing::Access { workspace, role } => self.access(workspace, role, ctx),
-            Outgoing::Reset {
-                workspace,
-                seq,
-                mark,
-            } => self.reset(workspace, seq, &mark, ctx),
-            Outgoing::Rejoin { workspace } => self.rejoin(workspace, ctx),
-            Outgoing::Drain { after_ms } => {
-                self.send(ServerFrame::Drain { after_ms }.to_text(), ctx);
-                ctx.run_later(Duration::from_millis(after_ms), |session, ctx| {
-                    session.close(4000, "this server goes away", ctx);
-                });
-            }
-            Outgoing::Close { code, reason } => self.close(code, reason, ctx),
-        }
+        self.deliver(ctx);
     }
 
     /// Counts what was said; whether it is heard.
@@ -342,6 +306,9 @@ impl Actor for Session {
         }
         ctx.run_interval(TICK, Self::tick);
         metrics::gauge!(crate::telemetry::SOCKETS).increment(1.0);
+        if self.outdated {
+            self.close(4426, "this server speaks estatebase.v1", ctx);
+        }
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -354,7 +321,7 @@ impl Handler<Wake> for Session {
     type Result = ();
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.drain(ctx);
+        self.deliver(ctx);
     }
 }
 
@@ -366,7 +333,7 @@ impl StreamHandler<Result<Said, Broken>> for Session {
             Ok(said) if !self.hears(&said, ctx) => {}
             Ok(Said::Text(text)) => self.frame(&text, ctx),
             Ok(Said::Ping(payload)) => self.pong(&payload, ctx),
-            Ok(Said::Pong(_)) => self.drain(ctx),
+            Ok(Said::Pong(_)) => self.deliver(ctx),
             Ok(Said::Close(code)) => {
                 ctx.close(code.map(|code| CloseReason {
                     code: code.into(),
@@ -382,48 +349,4 @@ impl StreamHandler<Result<Said, Broken>> for Session {
 /// The library's own reader, which was given nothing to read.
 impl StreamHandler<Result<ws::Message, ProtocolError>> for Session {
     fn handle(&mut self, _: Result<ws::Message, ProtocolError>, _: &mut Self::Context) {}
-}
-
-/// What comes in, decoded. Nothing more is taken from the connection before it is used.
-struct Input {
-    payload: web::Payload,
-    decoder: Decoder,
-    octets: BytesMut,
-    broken: bool,
-}
-
-impl Input {
-    fn new(payload: web::Payload) -> Input {
-        Input {
-            payload,
-            decoder: Decoder::default(),
-            octets: BytesMut::new(),
-            broken: false,
-        }
-    }
-}
-
-impl Stream for Input {
-    type Item = Result<Said, Broken>;
-
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> Poll<Option<Self::Item>> {
-        let input = &mut *self;
-        loop {
-            if !input.broken
-                && let Some(said) = input.decoder.next(&mut input.octets).transpose()
-            {
-                input.broken = said.is_err();
-                return Poll::Ready(Some(said));
-            }
-            // After a broken rule nobody knows where a frame begins: the rest is thrown away.
-            match ready!(Pin::new(&mut input.payload).poll_next(cx)) {
-                Some(Ok(_)) if input.broken => input.octets.clear(),
-                Some(Ok(octets)) => input.octets.extend_from_slice(&octets),
-                Some(Err(_)) | None => return Poll::Ready(None),
-            }
-        }
-    }
 }

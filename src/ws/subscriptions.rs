@@ -10,6 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::follow::{Follow, Reset};
 use super::join::{Join, Joined, Start, check_lists};
 use super::presence::InPlace;
+use super::replay::Behind;
 use super::session::{Context, Session};
 use crate::actors::outbox::{Outgoing, Ticket};
 use crate::actors::workspace::{EventBatch, Lists, Subscription, WorkspaceHandle};
@@ -30,17 +31,21 @@ pub(super) struct Subscriptions {
     /// Where the client stood before this socket.
     resume: HashMap<WorkspaceId, Position>,
     last_ticket: Ticket,
+    /// Pieces of the past that were fetched, ever.
+    fetched: u64,
 }
 
 /// The socket's place in one workspace.
-struct Place {
+pub(super) struct Place {
     ticket: Ticket,
-    follow: Follow,
+    pub(super) follow: Follow,
     presence: InPlace,
     /// Ends the join under way.
     join: Option<DropGuard>,
     /// Ends the hub's subscription.
     hub: Option<Subscription>,
+    /// The number of its last piece.
+    fetched: u64,
 }
 
 impl Subscriptions {
@@ -128,6 +133,39 @@ impl Subscriptions {
         })
     }
 
+    /// Whether it is of no cost to take: what is known of it is how far the hub is, for the rest is
+    /// fetched when its turn comes.
+    pub(super) fn costs_nothing(&self, ticket: Ticket, outgoing: &Outgoing) -> bool {
+        let place = outgoing.workspace().and_then(|id| self.places.get(&id));
+        let waits = |place: &Place| !place.follow.is_open() || place.follow.behind().is_some();
+        let is_events = matches!(outgoing, Outgoing::Events(_) | Outgoing::Moved { .. });
+        is_events && place.is_none_or(|place| place.ticket != ticket || waits(place))
+    }
+
+    /// The place that has waited longest for a piece of its past.
+    pub(super) fn behind(&mut self) -> Option<Behind> {
+        let all = self.places.iter_mut();
+        let (workspace, place) = all
+            .filter(|(_, place)| place.follow.behind().is_some())
+            .min_by_key(|(_, place)| place.fetched)?;
+        let (since, through) = place.follow.behind()?;
+        let handle = place.hub.as_ref()?.handle().clone();
+        self.fetched += 1;
+        place.fetched = self.fetched;
+        Some(Behind {
+            workspace: *workspace,
+            ticket: place.ticket,
+            handle,
+            since,
+            through,
+        })
+    }
+
+    pub(super) fn place(&mut self, workspace: WorkspaceId, ticket: Ticket) -> Option<&mut Place> {
+        let place = self.places.get_mut(&workspace);
+        place.filter(|place| place.ticket == ticket)
+    }
+
     fn next_ticket(&mut self) -> Ticket {
         self.last_ticket += 1;
         self.last_ticket
@@ -192,6 +230,7 @@ impl Session {
                 presence: InPlace::default(),
                 join: None,
                 hub: None,
+                fetched: 0,
             };
             known.places.insert(workspace, place);
             known.ids.insert(id, workspace);
@@ -247,7 +286,7 @@ impl Session {
         error: &AppError,
         ctx: &mut Context,
     ) {
-        if self.place(workspace, ticket).is_none() {
+        if self.subscriptions.place(workspace, ticket).is_none() {
             return;
         }
         let id = self.subscriptions.id_of(workspace);
@@ -265,21 +304,27 @@ impl Session {
         let Some(id) = self.subscriptions.id_of(workspace) else {
             return;
         };
-        let Some(place) = self.place(workspace, ticket) else {
+        // Else the piece is fetched again, when its turn comes.
+        let has_room = self.has_room();
+        let Some(place) = self.subscriptions.place(workspace, ticket) else {
             return;
         };
         place.join = None;
         place.hub = Some(joined.hub);
-        let waited = place.follow.open();
-        let class = waited
+        let said = place.follow.open();
+        let class = said
             .class
             .unwrap_or_else(|| Audience::of_role(joined.at.role));
-        let start = Start::of(&joined.at, joined.past, &waited, class);
-        place.follow.stand(start.seq, &start.mark, class);
+        let hub = match &said.reset {
+            Some(_) => said.through,
+            None => said.through.max(joined.at.seq),
+        };
+        let start = Start::of(&joined.at, joined.past, &said, class);
+        place.follow.stand(start.seq, &start.mark, class, hub);
         let replayed = start
             .replayed
-            .and_then(|batch| place.follow.advance(&[batch]));
-        let followed = place.follow.advance_over(&waited);
+            .filter(|_| has_room)
+            .and_then(|piece| place.follow.advance(&[piece]));
         let reader = place.follow.reader;
         let subscribed = ServerFrame::Subscribed {
             id,
@@ -293,13 +338,14 @@ impl Session {
             let (seq, mark) = (start.seq, start.mark.as_str());
             self.send(reset_frame(workspace, Some(id), reason, seq, mark), ctx);
         }
-        for frame in replayed.into_iter().chain(followed) {
+        if let Some(frame) = replayed {
             self.send(frame, ctx);
         }
         if let Some((place, Some(hub))) = self.subscriptions.presence(workspace) {
             place.begin(hub);
         }
         self.appear_where_untold(ctx);
+        self.deliver(ctx);
     }
 
     /// The hub's end is gone: follow its successor from the same position.
@@ -335,39 +381,32 @@ impl Session {
         }
     }
 
-    pub(super) fn beat(
-        &mut self,
-        workspace: WorkspaceId,
-        through: i64,
-        mark: &Arc<str>,
-        ctx: &mut Context,
-    ) {
-        let follow = self.follow(workspace);
-        if follow.is_some_and(|follow| follow.beat(through, mark)) {
+    pub(super) fn beat(&mut self, workspace: WorkspaceId, through: i64, ctx: &mut Context) {
+        let Some(follow) = self.follow(workspace) else {
+            return;
+        };
+        if follow.beat(through) {
+            let mark = Arc::clone(&follow.mark);
             let frame = ServerFrame::Beat {
                 workspace,
                 through,
-                mark,
+                mark: &mark,
             };
             self.send(frame.to_text(), ctx);
         }
     }
 
-    pub(super) fn reset(
-        &mut self,
-        workspace: WorkspaceId,
-        seq: i64,
-        mark: &Arc<str>,
-        ctx: &mut Context,
-    ) {
-        let reset = Reset {
-            seq,
-            mark: Arc::clone(mark),
-            reason: "foreign_mark",
-        };
-        let reason = reset.reason;
+    /// The hub went on, and what happened is to be fetched.
+    pub(super) fn moved(&mut self, workspace: WorkspaceId, through: i64) {
+        if let Some(follow) = self.follow(workspace) {
+            follow.moved(through);
+        }
+    }
+
+    pub(super) fn reset(&mut self, workspace: WorkspaceId, reset: Reset, ctx: &mut Context) {
+        let (seq, mark, reason) = (reset.seq, Arc::clone(&reset.mark), reset.reason);
         if self.follow(workspace).is_some_and(|it| it.reset(reset)) {
-            self.send(reset_frame(workspace, None, reason, seq, mark), ctx);
+            self.send(reset_frame(workspace, None, reason, seq, &mark), ctx);
         }
     }
 
@@ -401,13 +440,6 @@ impl Session {
             false => (4403, "no longer a member"),
         };
         self.close(code, reason, ctx);
-    }
-
-    fn place(&mut self, workspace: WorkspaceId, ticket: Ticket) -> Option<&mut Place> {
-        self.subscriptions
-            .places
-            .get_mut(&workspace)
-            .filter(|place| place.ticket == ticket)
     }
 
     fn follow(&mut self, workspace: WorkspaceId) -> Option<&mut Follow> {

@@ -9,8 +9,9 @@ use super::Gateway;
 use super::session::Session;
 use crate::error::{AppError, ErrorCode};
 
-/// The protocol of `realtime.md`.
+/// The protocol of `realtime.md`, and what all of its versions begin with.
 const SUBPROTOCOL: &str = "estatebase.v1";
+const FAMILY: &str = "estatebase.v";
 
 /// `GET /api/v1/ws`. A token is never looked for in the URL: it comes with the first frame.
 pub async fn upgrade(
@@ -22,19 +23,31 @@ pub async fn upgrade(
         return Ok(refusal);
     }
     check_origin(&request, &gateway)?;
-    let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL);
-    let speaks = offered.is_none_or(|offered| {
-        offered
-            .to_str()
-            .unwrap_or_default()
-            .split(',')
-            .any(|one| one.trim() == SUBPROTOCOL)
-    });
-    if !speaks {
-        return Err(AppError::malformed("The subprotocol is estatebase.v1").into());
+    let subprotocol = subprotocol(&request)
+        .ok_or_else(|| AppError::malformed("The subprotocol is estatebase.v1"))?;
+    let outdated = subprotocol != SUBPROTOCOL;
+    let (gateway, address) = (gateway.clone().into_inner(), (gateway.address)(&request));
+    Session::start(gateway, &request, stream, address, &subprotocol, outdated)
+}
+
+/// The subprotocol to speak, which is ours unless the client offers others alone. One of another
+/// version is taken up, to be closed with 4426: a page can't read why a handshake was refused, and
+/// would try again for ever.
+fn subprotocol(request: &HttpRequest) -> Option<String> {
+    let mut lines = request
+        .headers()
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .peekable();
+    if lines.peek().is_none() {
+        return Some(SUBPROTOCOL.to_owned());
     }
-    let address = (gateway.address)(&request);
-    Session::start(gateway.into_inner(), &request, stream, address, SUBPROTOCOL)
+    let offered: Vec<&str> = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(',').map(str::trim))
+        .collect();
+    let ours = offered.iter().find(|one| **one == SUBPROTOCOL);
+    let relative = || offered.iter().find(|one| one.starts_with(FAMILY));
+    ours.or_else(relative).map(|one| (*one).to_owned())
 }
 
 /// The answer to a request that does not say what makes it a websocket (RFC 6455, 4.2.1).

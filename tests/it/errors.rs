@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, Person, TestApp, ground};
+use crate::support::app::{Answer, Person, TestApp, ground, last};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_a_problem_document_with_the_callers_request_id() {
@@ -183,6 +183,59 @@ async fn a_parameter_that_a_route_does_not_take_is_refused_wherever_it_is() {
             stranger.refuses(401, "unauthenticated");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_that_a_route_would_not_heed_is_refused_wherever_it_is() {
+    let (_app, owner, workspace, list) = ground().await;
+    let item = owner.item(&list, json!({"Price": 1})).await;
+    let comment = owner
+        .post(
+            &format!("{list}/items/{item}/comments"),
+            json!({"body": "?"}),
+        )
+        .await;
+    let view = owner
+        .post(
+            &format!("{list}/views"),
+            json!({"name": "All", "kind": "grid"}),
+        )
+        .await;
+    let (workspace, list) = (last(&workspace), last(&list));
+    let told = |answer: &Answer| answer.is(201)["id"].as_str().unwrap().to_owned();
+    let known = [
+        ("{workspace_id}", workspace.clone()),
+        ("{list_id}", list.clone()),
+        ("{item_id}", item.clone()),
+        ("{comment_id}", told(&comment)),
+        ("{view_id}", told(&view)),
+    ];
+    for route in table() {
+        let place = known
+            .iter()
+            .fold(route.path.to_owned(), |place, (name, id)| {
+                place.replace(name, id)
+            });
+        let place = place.replace(['{', '}'], "");
+        let method: Method = route.method.as_str().parse().unwrap();
+        let stale = [("if-match", "\"7\"")];
+        let body = match route.path.rsplit('/').next() {
+            Some("{comment_id}") => json!({"body": "!"}),
+            Some("{view_id}") => json!({"name": "Some"}),
+            _ => json!({"values": {"Price": 2}}),
+        };
+        let answer = owner
+            .send(method, &format!("/api/v1{place}"), Some(&body), &stale)
+            .await;
+        if route.takes_if_match() {
+            answer.refuses(412, "precondition_failed");
+        } else {
+            answer.refuses(422, "validation");
+            assert_eq!(answer.body["errors"][0]["path"], "/If-Match");
+        }
+    }
+    let untouched = format!("/workspaces/{workspace}/lists/{list}/items/{item}");
+    assert_eq!(owner.get(&untouched).await.is(200)["version"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

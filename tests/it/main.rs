@@ -30,6 +30,7 @@ mod migrate;
 mod presence;
 mod queries;
 mod resumes;
+mod slow_readers;
 mod socket_joins;
 mod socket_limits;
 mod socket_protocol;

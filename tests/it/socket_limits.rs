@@ -223,18 +223,55 @@ async fn a_socket_lasts_as_long_as_its_token_and_longer_with_a_fresh_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_another_version_is_told_to_stay_away() {
+    let app = TestApp::new().await;
+    let offering = async |offer: &str| {
+        let offer = format!("Sec-WebSocket-Protocol: {offer}");
+        ask(&app, &[UPGRADE, &[&offer]].concat()).await
+    };
+    // A page hears a close of a socket whose subprotocol it offered, and of no other.
+    for offer in ["estatebase.v0", "other, estatebase.v2"] {
+        let taken = offering(offer).await;
+        let version = offer.rsplit(' ').next().unwrap();
+        let header = format!("sec-websocket-protocol: {version}\r\n");
+        assert!(taken.head.contains(&header), "{}", taken.head);
+        assert_eq!(taken.socket().closing().await, Some(4426), "{offer}");
+    }
+    let both = offering("estatebase.v2, estatebase.v1").await;
+    assert!(
+        both.head
+            .contains("sec-websocket-protocol: estatebase.v1\r\n")
+    );
+    let mut both = both.socket();
+    both.say(json!({"type": "ping", "t": 1})).await;
+    assert!(matches!(both.next().await, Heard::Text(pong) if pong.contains("pong")));
+    assert_eq!(offering("graphql-ws").await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_told_to_stop_says_so_to_every_socket() {
     let folder = data_folder();
     let server = Server::start(folder.path());
+    let server_url = server.url.clone();
     let mut sockets = Vec::new();
     for _ in 0..50 {
         sockets.push(Socket::at(&server.url).await);
     }
+    let status = async |path: &str| {
+        let answer = reqwest::get(format!("{}{path}", server_url)).await.unwrap();
+        answer.status().as_u16()
+    };
+    assert_eq!(status("/readyz").await, 200);
     let asked = Instant::now();
     let stopping = tokio::task::spawn_blocking(move || (server.stop(), asked.elapsed()));
     let mut delays = Vec::new();
-    for socket in &mut sockets {
+    for (n, socket) in sockets.iter_mut().enumerate() {
         let drain: Value = socket.next("drain").await;
+        if n == 0 {
+            // From here on nobody new should be sent here, and whoever is here is served.
+            assert_eq!(status("/readyz").await, 503);
+            assert_eq!(status("/healthz").await, 200);
+        }
         delays.push(drain["after_ms"].as_u64().unwrap());
     }
     delays.sort_unstable();

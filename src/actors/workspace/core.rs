@@ -7,9 +7,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use lru::LruCache;
 
 use super::command::{Answer, Command, Request};
+use super::recent::Recent;
 use crate::domain::form::Form;
 use crate::domain::item::{Item, Place};
 use crate::domain::log::{Actor, Hash, mark};
@@ -23,9 +23,11 @@ use crate::store::{self, Db, Purpose, StoreError, Tx};
 
 /// Items kept in memory, so that an edit of a cell just seen needs no read.
 const ITEMS_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(19_999);
+/// And what they may take, for an item may hold megabytes.
+const ITEMS_BYTES: usize = 32 << 20;
 /// Answers kept in memory, so that a prompt retry needs no read.
 const OPS_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4_095);
-
+const OPS_BYTES: usize = 8 << 20;
 /// Longer answers are left to the table of operations: they would fill the memory.
 const KEPT_ANSWER: usize = 16 * 1024;
 
@@ -69,8 +71,8 @@ pub(super) struct Core {
     pub(super) members: Arc<BTreeMap<UserId, Role>>,
     pub(super) forms: Arc<BTreeMap<FormId, Arc<Form>>>,
     pub(super) next_numbers: BTreeMap<ListId, i64>,
-    pub(super) items: LruCache<Place, Arc<Item>>,
-    pub(super) ops: LruCache<(UserId, String), KeptOp>,
+    pub(super) items: Recent<Place, Arc<Item>>,
+    pub(super) ops: Recent<(UserId, String), KeptOp>,
 }
 
 /// An operation's answer, as kept in memory.
@@ -110,8 +112,8 @@ impl Core {
             members: Arc::new(members),
             forms: Arc::new(forms),
             next_numbers,
-            items: LruCache::new(ITEMS_KEPT),
-            ops: LruCache::new(OPS_KEPT),
+            items: Recent::new(ITEMS_KEPT, ITEMS_BYTES),
+            ops: Recent::new(OPS_KEPT, OPS_BYTES),
             workspace,
         })
     }
@@ -194,10 +196,17 @@ impl Core {
 
     /// Keeps an operation's answer at hand for a prompt retry.
     pub(super) fn keep_op(&mut self, key: (UserId, String), kept: KeptOp) {
-        let body = kept.answer.body.as_ref();
-        if body.is_none_or(|body| body.get().len() <= KEPT_ANSWER) {
-            self.ops.put(key, kept);
+        let body = kept.answer.body.as_ref().map_or(0, |body| body.get().len());
+        if body <= KEPT_ANSWER {
+            let bytes = size_of::<KeptOp>() + key.1.len() + body;
+            self.ops.put(key, kept, bytes);
         }
+    }
+
+    /// Keeps an item as it stands now at hand.
+    pub(super) fn keep_item(&mut self, place: Place, item: Arc<Item>) {
+        let bytes = item.weight();
+        self.items.put(place, item, bytes);
     }
 
     /// The items at these places, from memory or else from Postgres (in the transaction that holds the
@@ -236,7 +245,7 @@ impl Core {
         let stored = db.in_time(PATIENCE, read).await?;
         for (place, item) in stored {
             let item = Arc::new(item);
-            self.items.put(place, Arc::clone(&item));
+            self.keep_item(place, Arc::clone(&item));
             found.insert(place, item);
         }
         Ok(found)

@@ -205,7 +205,7 @@ impl Group {
         core.hash = write.head.hash;
         for place in self.stored.keys() {
             if let Some(item) = self.overlay.get(place) {
-                core.items.put(*place, Arc::clone(item));
+                core.keep_item(*place, Arc::clone(item));
             }
         }
         core.next_numbers.extend(self.next_numbers);
@@ -297,12 +297,12 @@ fn judge_items(
 
 #[cfg(test)]
 mod tests {
-    use lru::LruCache;
     use std::num::NonZeroUsize;
     use tokio::sync::{Semaphore, oneshot};
     use uuid::Uuid;
 
     use super::super::command::{Remember, Shape};
+    use super::super::recent::Recent;
     use super::*;
     use crate::domain::edit::{ItemPatch, NewItem, RawValues};
     use crate::domain::roles::Role;
@@ -339,8 +339,8 @@ mod tests {
             members: Arc::new(members.iter().map(|user| (*user, Role::Editor)).collect()),
             forms: Arc::default(),
             next_numbers: BTreeMap::new(),
-            items: LruCache::new(few),
-            ops: LruCache::new(few),
+            items: Recent::new(few, 1 << 20),
+            ops: Recent::new(few, 1 << 20),
         };
         (core, list)
     }

@@ -14,6 +14,7 @@ use super::command::{Job, Reply, Request};
 use super::core::{Core, Snapshot};
 use super::presence::{Appear, Heard, WhoIsHere};
 use super::tail::{Past, Tail};
+use super::tails::Tails;
 use super::{Announce, Close, JobNews, Look, Submit, Subscribe, Unsubscribe, Workspace};
 use crate::actors::outbox::{Outbox, Ticket};
 use crate::actors::relay::Relay;
@@ -139,13 +140,14 @@ impl WorkspaceHandle {
         reading: &Db,
         lane: Db,
         relay: Option<Arc<Relay>>,
+        tails: &Arc<Tails>,
         id: WorkspaceId,
         arbiter: &actix::ArbiterHandle,
     ) -> Result<WorkspaceHandle, AppError> {
         let core = Core::load(reading, id).await?;
         let (sender, snapshot) = watch::channel(Arc::new(core.snapshot()));
         let gate = Arc::new(Gate::new());
-        let tail = Arc::new(Tail::new(id, core.seq, &mark(&core.hash)));
+        let tail = Arc::new(Tail::new(tails, id, core.seq, &mark(&core.hash)));
         let (held, kept) = (Arc::clone(&gate), Arc::clone(&tail));
         let actor = Workspace::new(lane, relay, core, sender, held, kept);
         let addr = Workspace::start_in_arbiter(arbiter, move |_| actor);
@@ -246,8 +248,8 @@ impl WorkspaceHandle {
         Ok(subscribed.map(|subscribed| (subscription, subscribed)))
     }
 
-    /// What happened between a client's position, known by its mark, and `through`, which a
-    /// subscription began at.
+    /// The first piece of what happened between a client's position, known by its mark, and
+    /// `through`, which the workspace has reached.
     ///
     /// Errors: those of the database, where the past lies further back than memory.
     pub async fn past(&self, db: &Db, since: (i64, &str), through: i64) -> Result<Past, AppError> {

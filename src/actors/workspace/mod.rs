@@ -20,7 +20,9 @@ mod items;
 mod known;
 mod news;
 mod presence;
+mod recent;
 mod tail;
+mod tails;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -40,6 +42,7 @@ pub use create::{NewWorkspace, create};
 pub use handle::{Subscribed, Subscription, WorkspaceHandle};
 pub use news::JobNews;
 pub use tail::Past;
+pub(super) use tails::Tails;
 
 use self::command::Job;
 use self::core::Core;
@@ -62,6 +65,8 @@ const GROUP_ITEMS: usize = 1_000;
 const TICK: Duration = Duration::from_secs(1);
 /// A subscription that heard nothing for so long hears the position.
 const BEAT_AFTER: Duration = Duration::from_secs(5);
+/// Bytes of a batch that sockets are handed whole.
+const LARGE: usize = 128 * 1024;
 /// A workspace without sockets and work is let go after so long.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 
@@ -280,8 +285,16 @@ impl Workspace {
         let now = Instant::now();
         self.tail.push(&batch);
         metrics::counter!(telemetry::EVENTS).increment(batch.len());
+        // What is more than a socket should hold at once is fetched by each at its own pace.
+        let news = match batch.bytes() {
+            ..=LARGE => Outgoing::Events(batch),
+            _ => Outgoing::Moved {
+                workspace: self.id,
+                through: batch.through,
+            },
+        };
         for subscriber in self.subscribers.values_mut() {
-            subscriber.outbox.push(Outgoing::Events(Arc::clone(&batch)));
+            subscriber.outbox.push(news.clone());
             subscriber.heard_at = now;
         }
     }
@@ -348,15 +361,13 @@ impl Workspace {
     }
 
     fn beat(&mut self) {
-        let snapshot = Arc::clone(&self.snapshot.borrow());
-        let mark: Arc<str> = snapshot.mark.as_str().into();
+        let through = self.snapshot.borrow().seq;
         for subscriber in self.subscribers.values_mut() {
             if subscriber.heard_at.elapsed() >= BEAT_AFTER {
                 subscriber.heard_at = Instant::now();
                 subscriber.outbox.push(Outgoing::Beat {
                     workspace: self.id,
-                    through: snapshot.seq,
-                    mark: Arc::clone(&mark),
+                    through,
                 });
             }
         }

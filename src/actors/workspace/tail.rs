@@ -1,7 +1,8 @@
-//! The recent past of a workspace, for sockets that come back: the last events as they were encoded
-//! for live sockets, bounded, and shared by all that ask. What lies before is read from the log a
-//! page at a time, by one reader for all that wait, so that a storm of reconnects costs a handful
-//! of queries.
+//! The recent past of a workspace, for sockets that come back or are behind: the last events as they
+//! were encoded for live sockets, bounded, and shared by all that ask. What lies before is read from
+//! the log a page at a time, by one reader for all that wait, so that a storm of reconnects costs a
+//! handful of queries. It is handed out in pieces: whoever has not taken the rest yet holds a position
+//! and nothing else.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -9,6 +10,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::broadcast::{EncodedEvent, EventBatch};
+use super::tails::{Line, Tails};
 use crate::domain::log::{GENESIS, mark};
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
@@ -18,15 +20,19 @@ use crate::telemetry;
 /// Beyond these a client rereads what it shows: it is faster for both. So nothing older is kept.
 const MAX_EVENTS: i64 = 5_000;
 const MAX_BYTES: usize = 4 << 20;
+/// Bytes of a piece, unless its first event alone is larger.
+const PIECE: usize = 64 * 1024;
+/// What an event takes in memory beside its bytes.
+const BESIDE: usize = 160;
 /// Events read in one go.
 const PAGE: i64 = 500;
 /// Ranges that are kept whole while somebody still sends them.
-const SHARED: usize = 16;
+const SHARED: usize = 64;
 
 /// What became of a position.
 #[derive(Clone, Debug)]
 pub enum Past {
-    /// All that happened since.
+    /// What happened since: all of it, or as much as goes out at once.
     Events(Arc<EventBatch>),
     /// It can't be continued, and why.
     Reset(&'static str),
@@ -35,13 +41,14 @@ pub enum Past {
 /// The past of one workspace.
 pub(super) struct Tail {
     workspace: WorkspaceId,
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
+    line: Line,
     /// Held by whoever reads the log; the others find what it read.
     reading: tokio::sync::Mutex<()>,
 }
 
 /// Events that follow each other from `(base, base_mark]` on.
-struct Kept {
+pub(super) struct Kept {
     base: i64,
     base_mark: String,
     events: VecDeque<EncodedEvent>,
@@ -62,10 +69,11 @@ enum Found {
 }
 
 impl Tail {
-    pub(super) fn new(workspace: WorkspaceId, seq: i64, mark: &str) -> Tail {
+    pub(super) fn new(tails: &Arc<Tails>, workspace: WorkspaceId, seq: i64, mark: &str) -> Tail {
         Tail {
             workspace,
-            kept: Mutex::new(Kept::at(seq, mark)),
+            kept: Arc::new(Mutex::new(Kept::at(seq, mark))),
+            line: tails.line(),
             reading: tokio::sync::Mutex::default(),
         }
     }
@@ -77,16 +85,20 @@ impl Tail {
 
     /// Takes a committed batch.
     pub(super) fn push(&self, batch: &EventBatch) {
-        let mut kept = self.kept.lock();
-        if batch.after == kept.head() {
-            kept.append(batch.events());
-        } else {
-            *kept = Kept::at(batch.through, &batch.mark);
-        }
+        let weight = {
+            let mut kept = self.kept.lock();
+            if batch.after == kept.head() {
+                kept.append(batch.events());
+            } else {
+                *kept = Kept::at(batch.through, &batch.mark);
+            }
+            kept.weight()
+        };
+        self.line.used(&self.kept, weight);
     }
 
-    /// The events in `(since, through]`, for someone who knows the log by `known` at `since`.
-    /// `through` was reached here; `oldest` is the first event that the log still has.
+    /// The first piece of the events in `(since, through]`, for someone who knows the log by `known`
+    /// at `since`. `through` was reached here; `oldest` is the first event that the log still has.
     ///
     /// Errors: those of the database.
     pub(super) async fn since(
@@ -117,19 +129,33 @@ impl Tail {
                 // The log is not the one that the hub knows; it will notice, and say more.
                 return Ok(Past::Reset("foreign_mark"));
             };
-            self.kept.lock().prepend((base, &mark), page);
+            self.prepend((base, &mark), page);
         }
     }
 
     fn find(&self, since: i64, known: &str, through: i64) -> Found {
-        let mut kept = self.kept.lock();
-        if since < kept.base && !kept.full {
-            return Found::Below {
-                base: kept.base,
-                mark: kept.base_mark.clone(),
-            };
-        }
-        Found::Past(kept.since(self.workspace, (since, known), through))
+        let (found, weight) = {
+            let mut kept = self.kept.lock();
+            if since < kept.base && !kept.full {
+                return Found::Below {
+                    base: kept.base,
+                    mark: kept.base_mark.clone(),
+                };
+            }
+            let past = kept.since(self.workspace, (since, known), through);
+            (Found::Past(past), kept.weight())
+        };
+        self.line.used(&self.kept, weight);
+        found
+    }
+
+    fn prepend(&self, below: (i64, &str), page: Page) {
+        let weight = {
+            let mut kept = self.kept.lock();
+            kept.prepend(below, page);
+            kept.weight()
+        };
+        self.line.used(&self.kept, weight);
     }
 
     /// The events from `from` to the base; `None` when the log has others.
@@ -181,6 +207,17 @@ impl Kept {
 
     fn head(&self) -> i64 {
         self.events.back().map_or(self.base, |event| event.seq)
+    }
+
+    fn weight(&self) -> usize {
+        self.bytes + self.events.len() * BESIDE
+    }
+
+    /// Keeps nothing but where the log stands: the rest can be read again.
+    pub(super) fn forget(&mut self) {
+        if let Some(last) = self.events.back() {
+            *self = Kept::at(last.seq, &last.mark());
+        }
     }
 
     fn is_beyond(&self, more: usize) -> bool {
@@ -242,19 +279,33 @@ impl Kept {
             // The log was exchanged between the join and now.
             return Past::Reset("foreign_mark");
         };
+        let (events, all) = self.piece(since, through);
+        let last = events.last().filter(|_| !all);
+        let (to, end) = last.map_or((through, end), |last| (last.seq, last.mark()));
         self.shared.retain(|batch| batch.strong_count() > 0);
-        let same = |batch: &Arc<EventBatch>| batch.after == since && batch.through == through;
+        let same = |batch: &Arc<EventBatch>| batch.after == since && batch.through == to;
         if let Some(batch) = self.shared.iter().filter_map(Weak::upgrade).find(same) {
             return Past::Events(batch);
         }
-        let skipped = usize::try_from(since - self.base).unwrap_or(usize::MAX);
-        let count = usize::try_from(through - since).unwrap_or(0);
-        let events = self.events.iter().skip(skipped).take(count).cloned();
-        let batch = EventBatch::new(workspace, since, through, &end, events.collect());
-        let batch = Arc::new(batch);
+        let batch = Arc::new(EventBatch::new(workspace, since, to, &end, events));
         self.shared.truncate(SHARED - 1);
         self.shared.push_front(Arc::downgrade(&batch));
         Past::Events(batch)
+    }
+
+    /// As many of the events in `(since, through]` as go out at once; whether these are all.
+    fn piece(&self, since: i64, through: i64) -> (Vec<EncodedEvent>, bool) {
+        let skipped = usize::try_from(since - self.base).unwrap_or(usize::MAX);
+        let count = usize::try_from(through - since).unwrap_or(0);
+        let (mut piece, mut bytes) = (Vec::new(), 0);
+        for event in self.events.iter().skip(skipped).take(count) {
+            bytes += event.len();
+            if bytes > PIECE && !piece.is_empty() {
+                return (piece, false);
+            }
+            piece.push(event.clone());
+        }
+        (piece, true)
     }
 }
 
@@ -297,11 +348,31 @@ mod tests {
     }
 
     fn tail(base: i64) -> Tail {
-        Tail::new(WORKSPACE, base, &mark(&hash(base)))
+        Tail::new(&Tails::new(), WORKSPACE, base, &mark(&hash(base)))
     }
 
     fn ask(tail: &Tail, since: i64, through: i64) -> Found {
         tail.find(since, &mark(&hash(since)), through)
+    }
+
+    /// All that somebody gets who comes back for the rest of each piece.
+    fn all(tail: &Tail, mut since: i64, through: i64) -> Vec<i64> {
+        let mut all = Vec::new();
+        loop {
+            let Found::Past(Past::Events(piece)) = ask(tail, since, through) else {
+                panic!("not there: {since}");
+            };
+            assert_eq!(piece.after, since);
+            assert_eq!(*piece.mark, *mark(&hash(piece.through)));
+            let bytes: usize = piece.events().iter().map(EncodedEvent::len).sum();
+            assert!(bytes <= PIECE || piece.events().len() == 1, "{bytes}");
+            all.extend(piece.events().iter().map(|event| event.seq));
+            if piece.through == through {
+                return all;
+            }
+            assert!(piece.through > since);
+            since = piece.through;
+        }
     }
 
     fn seqs(found: &Found) -> Vec<i64> {
@@ -330,27 +401,28 @@ mod tests {
         #[test]
         fn whoever_asks_gets_all_since_and_nothing_more(
             base in 0_i64..50, sizes in prop::collection::vec(1_i64..9, 1..20), read in 0_i64..50,
-            cuts in (0_i64..=1_000, 0_i64..=1_000),
+            cuts in (0_i64..=1_000, 0_i64..=1_000), bytes in prop::sample::select(vec![1, 3_000, 40_000]),
         ) {
             let tail = tail(base);
             let mut head = base;
             for size in sizes {
-                tail.push(&batch(head, head + size, 1));
+                tail.push(&batch(head, head + size, bytes));
                 head += size;
             }
             let lowest = (base - read).max(0);
             let at = (base, mark(&hash(base)));
             tail.kept.lock().prepend((at.0, &at.1), page(lowest, base, 1));
+            let lowest = tail.kept.lock().base;
             let span = head - lowest;
             let cut = |part: i64| lowest + span * part / 1_000;
             let (since, through) = (cut(cuts.0.min(cuts.1)), cut(cuts.0.max(cuts.1)));
-            let found = ask(&tail, since, through);
-            prop_assert_eq!(seqs(&found), (since + 1..=through).collect::<Vec<_>>());
+            prop_assert_eq!(all(&tail, since, through), (since + 1..=through).collect::<Vec<_>>());
             let strange = tail.find(since, "0123456789abcdef", through);
             prop_assert_eq!(reason(&strange), "foreign_mark");
             let below = ask(&tail, lowest - 1, head);
+            let full = tail.kept.lock().full;
             let reads_on = matches!(below, Found::Below { base, .. } if base == lowest);
-            prop_assert!(reads_on);
+            prop_assert!(reads_on || full && reason(&below) == "too_far");
         }
     }
 
@@ -361,7 +433,7 @@ mod tests {
             tail.push(&batch(n * 1_000, (n + 1) * 1_000, 1));
         }
         assert_eq!(reason(&ask(&tail, 999, 6_000)), "too_far");
-        assert_eq!(seqs(&ask(&tail, 1_000, 6_000)).len(), 5_000);
+        assert_eq!(all(&tail, 1_000, 6_000).len(), 5_000);
 
         tail.push(&batch(6_000, 6_100, 60_000));
         let kept = tail.kept.lock().bytes;
@@ -404,5 +476,39 @@ mod tests {
             panic!("not there");
         };
         assert!(Arc::ptr_eq(&one, &other));
+    }
+
+    #[test]
+    fn all_tails_together_are_bounded_and_idle_workspaces_forget_first() {
+        let tails = Tails::bounded(1 << 20);
+        let of = |n: u128| {
+            let workspace = WorkspaceId(Uuid::from_u128(n));
+            Tail::new(&tails, workspace, 0, &mark(&GENESIS))
+        };
+        let (busy, idle): (Tail, Vec<Tail>) = (of(0), (1..30).map(of).collect());
+        busy.push(&batch(0, 100, 1_000));
+        for tail in &idle {
+            tail.push(&batch(0, 100, 1_000));
+            assert_eq!(all(&busy, 0, 100).len(), 100, "it is in use");
+            assert!(tails.bytes() <= 1 << 20);
+        }
+        let weight = |tail: &Tail| tail.kept.lock().weight();
+        let held: usize = idle.iter().chain([&busy]).map(weight).sum();
+        assert_eq!(held, tails.bytes());
+        assert!(held > 1 << 19, "{held}");
+        // The last used still have theirs; the others know where they stand, and read what lies below.
+        let (forgot, kept): (Vec<&Tail>, Vec<&Tail>) =
+            idle.iter().partition(|tail| weight(tail) == 0);
+        assert!(std::ptr::eq(*kept.last().unwrap(), idle.last().unwrap()));
+        assert!(std::ptr::eq(forgot[0], &idle[0]));
+        for tail in forgot {
+            assert!(matches!(ask(tail, 0, 100), Found::Below { base: 100, .. }));
+            assert_eq!(all(tail, 100, 100), [0_i64; 0]);
+            tail.push(&batch(100, 101, 1));
+            assert_eq!(all(tail, 100, 101), [101]);
+        }
+        drop(idle);
+        drop(busy);
+        assert_eq!(tails.bytes(), 0, "what is let go of is not counted");
     }
 }

@@ -107,9 +107,14 @@ pub(crate) const UPGRADE: &[&str] = &[
 
 /// Asks with these lines beside `Host`.
 pub(crate) async fn ask(app: &TestApp, lines: &[&str]) -> Handshake {
-    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    ask_at(&app.address.to_string(), lines).await
+}
+
+/// The same at the server of that address.
+async fn ask_at(address: &str, lines: &[&str]) -> Handshake {
+    let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let mut request = format!("GET /api/v1/ws HTTP/1.1\r\nHost: {}\r\n", app.address);
+    let mut request = format!("GET /api/v1/ws HTTP/1.1\r\nHost: {address}\r\n");
     for line in lines {
         request.push_str(line);
         request.push_str("\r\n");
@@ -166,10 +171,14 @@ impl RawSocket {
 
     /// Connects and is welcomed.
     pub(crate) async fn open(app: &TestApp, person: &Person) -> RawSocket {
-        let mut socket = RawSocket::silent(app).await;
-        socket
-            .say(json!({"type": "hello", "token": person.token}))
-            .await;
+        let token = person.token.as_deref().unwrap();
+        RawSocket::at(&app.address.to_string(), token).await
+    }
+
+    /// The same at the server of that address.
+    pub(crate) async fn at(address: &str, token: &str) -> RawSocket {
+        let mut socket = ask_at(address, UPGRADE).await.socket();
+        socket.say(json!({"type": "hello", "token": token})).await;
         match socket.next().await {
             Heard::Text(text) if text.contains("welcome") => socket,
             other => panic!("{other:?}"),
@@ -214,7 +223,8 @@ impl RawSocket {
         while self.read().await {}
     }
 
-    async fn hear(&mut self) -> Heard {
+    /// The next that the server says.
+    pub(crate) async fn hear(&mut self) -> Heard {
         loop {
             if let Some(heard) = self.parse() {
                 return heard;
