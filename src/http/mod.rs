@@ -15,6 +15,7 @@ mod items;
 mod items_query;
 mod jobs;
 pub mod limits;
+mod links;
 mod lists;
 mod log;
 mod me;

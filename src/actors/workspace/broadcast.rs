@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use bytestring::ByteString;
 
-use crate::domain::event::{Audience, WIDE_BYTES, is_about_items, write_event, write_wide_event};
+use crate::domain::event::{
+    Audience, ITEMS_IMPORTED, WIDE_BYTES, is_about_items, write_event, write_wide_event,
+};
 use crate::domain::log::{EventHeader, Hash, mark};
 use crate::ids::{ListId, WorkspaceId};
 use crate::store::log::LoggedEvent;
@@ -26,19 +28,36 @@ pub struct EncodedEvent {
     /// Of the log's hash here: what names a position, and no more of it.
     hash: [u8; 8],
     audience: Audience,
-    list: Option<ListId>,
+    /// The lists whose items it is about; none: it is for whoever follows any.
+    lists: Box<[ListId]>,
     json: ByteString,
 }
 
 impl EncodedEvent {
-    /// Encodes an event for sockets; a very large one without its values.
+    /// Encodes an event about at most one list.
     pub fn new(header: &EventHeader, hash: &Hash, rows: &[Option<&str>]) -> EncodedEvent {
+        EncodedEvent::of_lists(header, hash, rows, header.list)
+    }
+
+    /// Encodes an event for sockets; a very large one without its values. `of_rows` are the lists that
+    /// its rows are about, in any order.
+    pub fn of_lists(
+        header: &EventHeader,
+        hash: &Hash,
+        rows: &[Option<&str>],
+        of_rows: impl IntoIterator<Item = ListId>,
+    ) -> EncodedEvent {
+        let mut lists: Vec<ListId> = header.list.into_iter().collect();
+        for list in of_rows {
+            if !lists.contains(&list) {
+                lists.push(list);
+            }
+        }
         let mut json =
             String::with_capacity(256 + rows.iter().flatten().map(|r| r.len()).sum::<usize>());
         write_event(header, rows, &mut json);
         if json.len() > WIDE_BYTES {
             json.clear();
-            let lists: Vec<ListId> = header.list.into_iter().collect();
             let count = if is_about_items(&header.kind) {
                 rows.len()
             } else {
@@ -50,7 +69,10 @@ impl EncodedEvent {
             seq: header.seq,
             hash: hash.first_chunk().copied().unwrap_or_default(),
             audience: Audience::of_kind(&header.kind),
-            list: header.list.filter(|_| header.kind.starts_with("items.")),
+            lists: match is_about_items(&header.kind) || header.kind == ITEMS_IMPORTED {
+                true => lists.into(),
+                false => Box::default(),
+            },
             json: json.into(),
         }
     }
@@ -58,7 +80,8 @@ impl EncodedEvent {
     /// The same for an event read back from the log.
     pub fn logged(event: &LoggedEvent) -> EncodedEvent {
         let rows: Vec<Option<&str>> = event.rows.iter().map(|row| row.text()).collect();
-        EncodedEvent::new(&event.header, &event.hash, &rows)
+        let lists = event.rows.iter().filter_map(|row| row.list);
+        EncodedEvent::of_lists(&event.header, &event.hash, &rows, lists)
     }
 
     /// The log's mark at this event.
@@ -75,8 +98,10 @@ impl EncodedEvent {
     }
 
     fn is_for(&self, class: Audience, lists: &Lists) -> bool {
-        let wanted = match (lists, self.list) {
-            (Lists::Some(wanted), Some(list)) => wanted.contains(&list),
+        let wanted = match lists {
+            Lists::Some(wanted) if !self.lists.is_empty() => {
+                self.lists.iter().any(|list| wanted.contains(list))
+            }
             _ => true,
         };
         wanted && class.sees(self.audience)

@@ -98,6 +98,11 @@ pub enum AdminCommand {
         list: ListId,
         key: String,
     },
+    /// Takes back the column that was deleted last under this key.
+    RestoreColumn {
+        list: ListId,
+        key: String,
+    },
     /// Queues an import whose file is on disk and planned.
     QueueImport {
         job: Box<NewJob>,
@@ -220,6 +225,7 @@ async fn attempt_once(
             .map(|remember| op_row(request.user, remember, core.seq + 1, &effect.answer))
             .collect(),
         numbers: BTreeMap::new(),
+        links: Vec::new(),
     };
     commit_in(db, core, tx, &write, now).await?;
 
