@@ -301,7 +301,7 @@ mod tests {
 
     use super::super::command::{Remember, Shape};
     use super::*;
-    use crate::domain::edit::{ItemPatch, NewItem, RawValues};
+    use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues};
     use crate::domain::log::Actor;
     use crate::domain::roles::Role;
     use crate::domain::schema::Schema;
