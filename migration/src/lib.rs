@@ -10,6 +10,7 @@ mod m20261101_000003_jobs;
 mod m20261101_000004_fold;
 mod m20261123_000005_upkeep;
 mod m20261123_000006_write_group;
+mod m20261123_000007_links;
 mod m20261123_000010_views;
 mod m20261123_000011_comments;
 mod m20261123_000012_forms;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261101_000004_fold::MIGRATION),
             Box::new(m20261123_000005_upkeep::MIGRATION),
             Box::new(m20261123_000006_write_group::MIGRATION),
+            Box::new(m20261123_000007_links::MIGRATION),
             Box::new(m20261123_000010_views::MIGRATION),
             Box::new(m20261123_000011_comments::MIGRATION),
             Box::new(m20261123_000012_forms::MIGRATION),

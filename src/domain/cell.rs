@@ -24,7 +24,7 @@ use super::columns::json;
 pub use super::columns::stored::read_stored;
 pub use super::columns::wire::write_wire;
 use super::fold;
-use crate::ids::UserId;
+use crate::ids::{ItemId, UserId};
 
 /// The cells of one item. What is empty is absent.
 pub type Values = BTreeMap<ColumnId, Cell>;
@@ -48,6 +48,8 @@ pub enum Cell {
     Location(Location),
     /// At least one, none twice, in the order they were given.
     Users(Vec<UserId>),
+    /// Never among an item's stored values: laid over it where it is shown.
+    Links(Links),
 }
 
 impl Cell {
@@ -65,6 +67,7 @@ impl Cell {
             (Cell::Address(a), Cell::Address(b)) => a.compare(b),
             (Cell::Location(a), Cell::Location(b)) => a.cmp(b),
             (Cell::Users(a), Cell::Users(b)) => a.cmp(b),
+            (Cell::Links(a), Cell::Links(b)) => a.ids().cmp(b.ids()),
             _ => self.kind().cmp(&other.kind()),
         }
     }
@@ -81,7 +84,8 @@ impl Cell {
             | Cell::Date(_)
             | Cell::DateTime(_)
             | Cell::Choice(_)
-            | Cell::Location(_) => 0,
+            | Cell::Location(_)
+            | Cell::Links(_) => 0,
         }
     }
 
@@ -97,6 +101,7 @@ impl Cell {
             Cell::Address(_) => 7,
             Cell::Location(_) => 8,
             Cell::Users(_) => 9,
+            Cell::Links(_) => 10,
         }
     }
 
@@ -118,6 +123,9 @@ impl Cell {
             Cell::Users(users) => {
                 json::write_array(users, out, |user, out| json::write_user(*user, out))
             }
+            Cell::Links(links) => json::write_array(&links.first, out, |link, out| {
+                json::write_formatted(format_args!("\"{}\"", link.id), out);
+            }),
         }
     }
 }
@@ -126,7 +134,8 @@ impl Cell {
 pub fn write_stored(values: &Values, out: &mut String) {
     out.push('{');
     let mut separator = "";
-    for (id, cell) in values {
+    let stored = |(_, cell): &(&ColumnId, &Cell)| !matches!(cell, Cell::Links(_));
+    for (id, cell) in values.iter().filter(stored) {
         out.push_str(separator);
         json::write_plain(id.as_str(), out);
         out.push(':');
@@ -134,6 +143,44 @@ pub fn write_stored(values: &Values, out: &mut String) {
         separator = ",";
     }
     out.push('}');
+}
+
+/// The links of a cell, as far as they are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Links {
+    /// In order; the first ten of a cell that is shown.
+    pub first: Vec<Linked>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// An item at the other end of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Linked {
+    pub id: ItemId,
+    /// As of the reading; `None` when it has none.
+    pub title: Option<String>,
+    /// The item itself as JSON, where it was asked for.
+    pub item: Option<String>,
+}
+
+impl Links {
+    /// Links to these, all of them.
+    pub fn of(ids: Vec<ItemId>) -> Links {
+        let bare = |id| Linked {
+            id,
+            title: None,
+            item: None,
+        };
+        Links {
+            count: ids.len(),
+            first: ids.into_iter().map(bare).collect(),
+        }
+    }
+
+    pub fn ids(&self) -> impl Iterator<Item = ItemId> {
+        self.first.iter().map(|link| link.id)
+    }
 }
 
 /// A postal address. Lines that are empty are unknown; at least one is filled.

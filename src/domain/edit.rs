@@ -1,9 +1,9 @@
 //! Judges commands on items against the schema and the items as they stand: pure, in order, over
-//! whatever the commands before it in the group have changed. A refused command changes nothing.
+//! whatever the commands before it in the group have changed. A refused command changes nothing. What
+//! follows of links at their other ends is `links`'s; what comes of it all is `verdict`'s.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -11,12 +11,18 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::cell::{Cell, Values, write_stored};
+use super::cell::{Cell, Values};
 use super::columns::{Column, ColumnType, ParseContext, TextHints};
 use super::item::{Item, Place};
+use super::links::{Book, CellEdit, How};
 use super::schema::{List, Schema};
 use crate::error::{AppError, ErrorCode, FieldError};
 use crate::ids::{ItemId, ListId, UserId};
+
+mod verdict;
+
+use verdict::{Cells, Trial, all_cells, current};
+pub use verdict::{Other, Verdict};
 
 /// Items in one command at most.
 pub const MAX_ITEMS: usize = 10_000;
@@ -129,6 +135,16 @@ pub enum ItemCommand {
         list: ListId,
         ids: Vec<ItemId>,
     },
+    /// The links of one cell.
+    Links {
+        list: ListId,
+        item: ItemId,
+        /// The column's key.
+        column: String,
+        how: How,
+        ids: Vec<ItemId>,
+        if_version: Option<Versions>,
+    },
 }
 
 impl ItemCommand {
@@ -137,7 +153,8 @@ impl ItemCommand {
             ItemCommand::Create { list, .. }
             | ItemCommand::Update { list, .. }
             | ItemCommand::Delete { list, .. }
-            | ItemCommand::Restore { list, .. } => *list,
+            | ItemCommand::Restore { list, .. }
+            | ItemCommand::Links { list, .. } => *list,
         }
     }
 
@@ -150,6 +167,7 @@ impl ItemCommand {
             ItemCommand::Delete { ids, .. } | ItemCommand::Restore { ids, .. } => {
                 ids.iter().map(|id| (list, *id)).collect()
             }
+            ItemCommand::Links { item, .. } => vec![(list, *item)],
         }
     }
 
@@ -170,11 +188,26 @@ impl ItemCommand {
             ItemCommand::Create { items, .. } => items.len(),
             ItemCommand::Update { items, .. } => items.len(),
             ItemCommand::Delete { ids, .. } | ItemCommand::Restore { ids, .. } => ids.len(),
+            // The item itself is one of those that it touches.
+            ItemCommand::Links { ids, .. } => ids.len() + 1,
         }
     }
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether it asks for a version or values that an item must have.
+    pub fn is_conditional(&self) -> bool {
+        match self {
+            ItemCommand::Update { items, .. } => items
+                .iter()
+                .any(|item| item.if_version.is_some() || item.if_values.is_some()),
+            ItemCommand::Delete { if_version, .. } | ItemCommand::Links { if_version, .. } => {
+                if_version.is_some()
+            }
+            ItemCommand::Create { .. } | ItemCommand::Restore { .. } => false,
+        }
     }
 }
 
@@ -185,24 +218,15 @@ pub struct Bench<'a> {
     /// not exist.
     pub items: &'a HashMap<Place, Arc<Item>>,
     pub members: &'a dyn Fn(UserId) -> bool,
+    /// What is known of links, likewise.
+    pub links: &'a Book,
+    /// Whether the command's items will be shown with their links.
+    pub show: bool,
     /// The next automatic number of the command's list.
     pub next_number: i64,
     pub seq: i64,
     pub now: DateTime<Utc>,
     pub by: UserId,
-}
-
-/// A command that may take effect.
-#[derive(Debug)]
-pub struct Verdict {
-    pub list: Arc<List>,
-    /// The items as they stand after it, in the command's order.
-    pub items: Vec<Arc<Item>>,
-    /// What the log keeps of each item: a `changes` entry of the event, as JSON.
-    pub changes: Vec<String>,
-    /// The items' values as they are stored.
-    pub stored: Vec<String>,
-    pub next_number: i64,
 }
 
 /// Judges one command.
@@ -221,6 +245,14 @@ pub fn judge(command: &ItemCommand, bench: &Bench<'_>) -> Result<Verdict, AppErr
             ids, if_version, ..
         } => delete(list, ids, if_version.as_ref(), bench),
         ItemCommand::Restore { ids, .. } => restore(list, ids, bench),
+        ItemCommand::Links {
+            item,
+            column,
+            how,
+            ids,
+            if_version,
+            ..
+        } => link(list, (*item, column, *how, ids), if_version.as_ref(), bench),
     }
 }
 
@@ -237,7 +269,12 @@ fn check_size(command: &ItemCommand) -> Result<(), AppError> {
     if command.is_empty() {
         return Err(AppError::field("/items", "empty", "name at least one item"));
     }
-    if command.len() > MAX_ITEMS {
+    // A command on links counts its item as well.
+    let most = match command {
+        ItemCommand::Links { .. } => MAX_ITEMS + 1,
+        _ => MAX_ITEMS,
+    };
+    if command.len() > most {
         return Err(AppError::too_large(format!(
             "At most {MAX_ITEMS} items in one request"
         )));
@@ -246,6 +283,9 @@ fn check_size(command: &ItemCommand) -> Result<(), AppError> {
 }
 
 fn check_distinct(command: &ItemCommand) -> Result<(), AppError> {
+    if let ItemCommand::Links { ids, .. } = command {
+        return check_distinct_links(ids);
+    }
     let mut seen = HashSet::with_capacity(command.len());
     for (index, place) in command.places().into_iter().enumerate() {
         if !seen.insert(place) {
@@ -265,7 +305,7 @@ fn create(
     typecast: bool,
     bench: &Bench<'_>,
 ) -> Result<Verdict, AppError> {
-    let mut verdict = Verdict::of(list, items.len(), bench);
+    let mut trial = Trial::new(list, bench, items.len());
     let mut errors = Errors::default();
     for (index, new) in items.iter().enumerate() {
         if new.id.uuid().is_nil() {
@@ -289,11 +329,16 @@ fn create(
             |path| format!("/items/{index}/values/{path}"),
             &mut errors,
         );
-        let mut cells: Values = values
-            .into_iter()
-            .filter_map(|(column, cell)| Some((column.id, cell?)))
-            .collect();
-        verdict.next_number = complete(list, &mut cells, verdict.next_number);
+        trial.links.born(list.id, new.id);
+        let mut cells = Values::new();
+        for (column, cell) in values {
+            if column.ty == ColumnType::Link {
+                trial.links_of_values(new.id, column, cell, index, &mut errors);
+            } else if let Some(cell) = cell {
+                cells.insert(column.id, cell);
+            }
+        }
+        trial.next_number = complete(list, &mut cells, trial.next_number);
         require(list, &cells, index, &mut errors);
         let item = Item {
             id: new.id,
@@ -307,11 +352,10 @@ fn create(
             deleted_at: None,
         };
         let set = all_cells(list, &item.values);
-        let change = change("created", list, &item, Some(&set), None);
-        verdict.push(item, change, index, &mut errors);
+        trial.push("created", item, Some(set), None);
         errors.stop_if_many()?;
     }
-    errors.into_result().map(|()| verdict)
+    trial.finish(errors)
 }
 
 fn update(
@@ -320,11 +364,11 @@ fn update(
     typecast: bool,
     bench: &Bench<'_>,
 ) -> Result<Verdict, AppError> {
-    let mut verdict = Verdict::of(list, patches.len(), bench);
+    let mut trial = Trial::new(list, bench, patches.len());
     let mut errors = Errors::default();
     for (index, patch) in patches.iter().enumerate() {
         let before = live(list, patch.id, bench)?;
-        check_version(list, before, patch.if_version.as_ref())?;
+        check_version(list, before, patch.if_version.as_ref(), bench)?;
         if let Some(expected) = &patch.if_values {
             check_values(list, before, expected, index, typecast, bench)?;
         }
@@ -339,6 +383,10 @@ fn update(
         let mut item = Item::clone(before);
         let (mut set, mut was) = (Cells::default(), Cells::default());
         for (column, cell) in cells {
+            if column.ty == ColumnType::Link {
+                trial.links_of_values(item.id, column, cell, index, &mut errors);
+                continue;
+            }
             let old = match &cell {
                 Some(cell) => item.values.insert(column.id, cell.clone()),
                 None => item.values.remove(&column.id),
@@ -348,17 +396,10 @@ fn update(
         }
         require(list, &item.values, index, &mut errors);
         item.touch(bench);
-        let change = change(
-            "updated",
-            list,
-            &item,
-            Some(&set.close()),
-            Some(&was.close()),
-        );
-        verdict.push(item, change, index, &mut errors);
+        trial.push("updated", item, Some(set), Some(was));
         errors.stop_if_many()?;
     }
-    errors.into_result().map(|()| verdict)
+    trial.finish(errors)
 }
 
 fn delete(
@@ -367,24 +408,22 @@ fn delete(
     if_version: Option<&Versions>,
     bench: &Bench<'_>,
 ) -> Result<Verdict, AppError> {
-    let mut verdict = Verdict::of(list, ids.len(), bench);
-    let mut errors = Errors::default();
-    for (index, id) in ids.iter().enumerate() {
+    let mut trial = Trial::new(list, bench, ids.len());
+    for id in ids {
         let before = live(list, *id, bench)?;
-        check_version(list, before, if_version)?;
+        check_version(list, before, if_version, bench)?;
         let mut item = Item::clone(before);
         item.touch(bench);
         item.deleted_at = Some(bench.now);
-        let change = change("deleted", list, &item, None, None);
-        verdict.push(item, change, index, &mut errors);
+        trial.push("deleted", item, None, None);
     }
-    errors.into_result().map(|()| verdict)
+    trial.links.trash(list.id, ids)?;
+    trial.finish(Errors::default())
 }
 
 fn restore(list: &Arc<List>, ids: &[ItemId], bench: &Bench<'_>) -> Result<Verdict, AppError> {
-    let mut verdict = Verdict::of(list, ids.len(), bench);
-    let mut errors = Errors::default();
-    for (index, id) in ids.iter().enumerate() {
+    let mut trial = Trial::new(list, bench, ids.len());
+    for id in ids {
         let before = bench
             .items
             .get(&(list.id, *id))
@@ -396,36 +435,61 @@ fn restore(list: &Arc<List>, ids: &[ItemId], bench: &Bench<'_>) -> Result<Verdic
         item.touch(bench);
         item.deleted_at = None;
         let set = all_cells(list, &item.values);
-        let change = change("restored", list, &item, Some(&set), None);
-        verdict.push(item, change, index, &mut errors);
+        trial.push("restored", item, Some(set), None);
     }
-    errors.into_result().map(|()| verdict)
+    trial.links.restore(list.id, ids)?;
+    trial.finish(Errors::default())
 }
 
-impl Verdict {
-    fn of(list: &Arc<List>, items: usize, bench: &Bench<'_>) -> Self {
-        Verdict {
-            list: Arc::clone(list),
-            items: Vec::with_capacity(items),
-            changes: Vec::with_capacity(items),
-            stored: Vec::with_capacity(items),
-            next_number: bench.next_number,
-        }
+/// Changes the links of one cell.
+fn link(
+    list: &Arc<List>,
+    (id, key, how, ids): (ItemId, &str, How, &[ItemId]),
+    if_version: Option<&Versions>,
+    bench: &Bench<'_>,
+) -> Result<Verdict, AppError> {
+    let column = list
+        .columns
+        .by_key(key)
+        .filter(|c| c.ty == ColumnType::Link);
+    let column = column.ok_or_else(AppError::not_found)?;
+    let end = bench.schema.end_of(list.id, column.id);
+    let end = *end.ok_or_else(|| AppError::gone("The linked list is in the trash"))?;
+    if ids.is_empty() && how != How::Replace {
+        return Err(AppError::field("/ids", "empty", "name at least one item"));
     }
+    let before = live(list, id, bench)?;
+    check_version(list, before, if_version, bench)?;
+    let mut trial = Trial::new(list, bench, 1);
+    trial.kind = super::event::LINKS_CHANGED;
+    let mut item = Item::clone(before);
+    item.touch(bench);
+    trial.push(
+        "updated",
+        item,
+        Some(Cells::default()),
+        Some(Cells::default()),
+    );
+    trial.links.push(CellEdit {
+        end,
+        item: id,
+        how,
+        ids: ids.to_vec(),
+        path: "/ids".to_owned(),
+        short: false,
+    });
+    trial.finish(Errors::default())
+}
 
-    fn push(&mut self, item: Item, change: String, index: usize, errors: &mut Errors) {
-        let mut stored = String::with_capacity(change.len());
-        write_stored(&item.values, &mut stored);
-        if stored.len() > MAX_ITEM_BYTES {
-            errors.note(
-                format!("/items/{index}"),
-                "too_large",
-                "an item holds at most 1 MiB",
-            );
-        }
-        self.stored.push(stored);
-        self.changes.push(change);
-        self.items.push(Arc::new(item));
+fn check_distinct_links(ids: &[ItemId]) -> Result<(), AppError> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    match ids.iter().position(|id| !seen.insert(*id)) {
+        None => Ok(()),
+        Some(index) => Err(AppError::field(
+            format!("/ids/{index}"),
+            "duplicate",
+            "the same item stands twice in this request",
+        )),
     }
 }
 
@@ -446,20 +510,25 @@ fn live<'a>(list: &List, id: ItemId, bench: &'a Bench<'_>) -> Result<&'a Arc<Ite
     }
 }
 
-fn check_version(list: &List, item: &Item, accepted: Option<&Versions>) -> Result<(), AppError> {
+fn check_version(
+    list: &Arc<List>,
+    item: &Item,
+    accepted: Option<&Versions>,
+    bench: &Bench<'_>,
+) -> Result<(), AppError> {
     match accepted {
         Some(Versions(versions)) if !versions.contains(&item.version) => Err(AppError::new(
             ErrorCode::PreconditionFailed,
             format!("The item is at version {}", item.version),
         )
-        .with_current(item.to_wire(list))),
+        .with_current(current(list, item, bench))),
         _ => Ok(()),
     }
 }
 
 /// The compare of a compare-and-set per cell.
 fn check_values(
-    list: &List,
+    list: &Arc<List>,
     item: &Item,
     expected: &RawValues,
     index: usize,
@@ -477,16 +546,39 @@ fn check_values(
     );
     errors.into_result()?;
     for (column, cell) in cells {
-        if item.values.get(&column.id) != cell.as_ref() {
+        let matches = match column.ty {
+            ColumnType::Link => links_are(list, item, column, cell.as_ref(), bench),
+            _ => item.values.get(&column.id) == cell.as_ref(),
+        };
+        if !matches {
             return Err(AppError::conflict("A cell is not as expected")
                 .at(
                     format!("/items/{index}/if_values/{}", column.key),
                     "mismatch",
                 )
-                .with_current(item.to_wire(list)));
+                .with_current(current(list, item, bench)));
         }
     }
     Ok(())
+}
+
+/// Whether a cell holds these links and no others, in this order.
+fn links_are(
+    list: &List,
+    item: &Item,
+    column: &Column,
+    expected: Option<&Cell>,
+    bench: &Bench<'_>,
+) -> bool {
+    let expected: Vec<ItemId> = match expected {
+        Some(Cell::Links(links)) => links.ids().collect(),
+        _ => Vec::new(),
+    };
+    let Some(end) = bench.schema.end_of(list.id, column.id) else {
+        return expected.is_empty();
+    };
+    let at = end.cell(item.id);
+    bench.links.members(&at).eq(expected) && bench.links.is_whole(&at)
 }
 
 /// Reads the cells; what can't be read is noted under its path.
@@ -562,62 +654,16 @@ fn pointer(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// JSON object of cells by key; an empty cell is null.
-#[derive(Default)]
-struct Cells(String);
-
-impl Cells {
-    fn push(&mut self, column: &Column, cell: Option<&Cell>) {
-        self.0.push(if self.0.is_empty() { '{' } else { ',' });
-        let _ = write!(self.0, r#""{}":"#, column.key);
-        match cell {
-            Some(cell) => column.write_wire_cell(cell, &mut self.0),
-            None => self.0.push_str("null"),
-        }
-    }
-
-    fn close(mut self) -> String {
-        if self.0.is_empty() {
-            self.0.push('{');
-        }
-        self.0.push('}');
-        self.0
-    }
-}
-
-fn all_cells(list: &List, values: &Values) -> String {
-    let mut cells = Cells::default();
-    for column in list.columns.iter() {
-        if let Some(cell) = values.get(&column.id) {
-            cells.push(column, Some(cell));
-        }
-    }
-    cells.close()
-}
-
-fn change(kind: &str, list: &List, item: &Item, set: Option<&str>, was: Option<&str>) -> String {
-    let mut out = String::with_capacity(192 + set.map_or(0, str::len) + was.map_or(0, str::len));
-    let _ = write!(
-        out,
-        r#"{{"kind":"{kind}","list":"{}","item":"{}","version":{}"#,
-        list.id, item.id, item.version
-    );
-    if let Some(set) = set {
-        let _ = write!(out, r#","set":{set}"#);
-    }
-    if let Some(was) = was {
-        let _ = write!(out, r#","was":{was}"#);
-    }
-    out.push('}');
-    out
-}
-
 /// The broken rules of one command, up to a hundred.
 #[derive(Default)]
-struct Errors(Vec<FieldError>);
+pub(super) struct Errors(Vec<FieldError>);
 
 impl Errors {
-    fn note(&mut self, path: String, code: &'static str, message: impl Into<String>) {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn note(&mut self, path: String, code: &'static str, message: impl Into<String>) {
         self.0.push(FieldError {
             path,
             code: code.into(),
@@ -625,7 +671,7 @@ impl Errors {
         });
     }
 
-    fn stop_if_many(&mut self) -> Result<(), AppError> {
+    pub(super) fn stop_if_many(&mut self) -> Result<(), AppError> {
         if self.0.len() < 100 {
             Ok(())
         } else {

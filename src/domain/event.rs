@@ -15,6 +15,8 @@ pub const WIDE_BYTES: usize = 64 * 1024;
 
 /// The command of a person on the items of a list.
 pub const ITEMS_CHANGED: &str = "items.changed";
+/// The command of a person on the links of one cell.
+pub const LINKS_CHANGED: &str = "links.changed";
 /// A batch of an import.
 pub const ITEMS_IMPORTED: &str = "items.imported";
 
@@ -156,7 +158,7 @@ pub fn write_wide_event(header: &EventHeader, lists: &[ListId], count: usize, ou
 
 /// Whether the payload rows of this kind are changes of items.
 pub fn is_about_items(kind: &str) -> bool {
-    kind == ITEMS_CHANGED
+    kind == ITEMS_CHANGED || kind == LINKS_CHANGED
 }
 
 fn write_header(header: &EventHeader, out: &mut String) {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::cell::{Cell, ColumnId, Values};
-use super::columns::{Column, Stamps, write_wire_stamped};
+use super::columns::{Column, ColumnType, Stamps, write_wire_stamped};
 use super::schema::List;
 use crate::ids::{ItemId, ListId, UserId};
 
@@ -60,7 +60,7 @@ impl Item {
 
     /// What stands in a column of this item, its own times and people too; `None` when empty.
     pub fn cell(&self, column: &Column) -> Option<Cow<'_, Cell>> {
-        if column.ty.is_stored() {
+        if column.ty.is_stored() || column.ty == ColumnType::Link {
             self.values
                 .get(&column.id)
                 .and_then(|cell| column.shown(cell))
@@ -74,6 +74,14 @@ impl Item {
         let cell = size_of::<ColumnId>() + size_of::<Cell>();
         let cells = self.values.values().map(|value| cell + value.heap());
         size_of::<Item>() + cells.sum::<usize>()
+    }
+
+    /// How the item is called: what stands in its list's first text column.
+    pub fn title(&self, list: &List) -> Option<&str> {
+        match self.values.get(&list.title_column()?.id)? {
+            Cell::Text(text) => Some(text),
+            _ => None,
+        }
     }
 
     fn stamps(&self) -> Stamps {

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::columns::ColumnSet;
+use super::cell::ColumnId;
+use super::columns::{Column, ColumnSet, ColumnType};
+use super::links::{self, End};
 use crate::ids::{ListId, UserId};
 
 /// The lists of a workspace, the deleted ones too.
 #[derive(Clone, Debug, Default)]
 pub struct Schema {
     pub lists: BTreeMap<ListId, Arc<List>>,
+    ends: BTreeMap<ListId, Vec<End>>,
 }
 
 /// A list and its columns.
@@ -28,6 +31,23 @@ pub struct List {
 }
 
 impl Schema {
+    pub fn new(lists: BTreeMap<ListId, Arc<List>>) -> Schema {
+        let ends = links::ends_of(&lists);
+        Schema { lists, ends }
+    }
+
+    /// The ends of relations that a list holds, by its own columns or others'.
+    pub fn ends(&self, list: ListId) -> &[End] {
+        self.ends.get(&list).map_or(&[], Vec::as_slice)
+    }
+
+    /// The end that a link column shows; none while the other list is in the trash.
+    pub fn end_of(&self, list: ListId, column: ColumnId) -> Option<&End> {
+        self.ends(list)
+            .iter()
+            .find(|end| end.column == Some(column))
+    }
+
     /// The list, unless it is missing or in the trash.
     pub fn live(&self, list: ListId) -> Option<&Arc<List>> {
         self.lists
@@ -44,5 +64,14 @@ impl Schema {
             .collect();
         lists.sort_by_key(|list| (list.position, list.id));
         lists
+    }
+}
+
+impl List {
+    /// The column by whose text its items are called: the first of type `text`.
+    pub fn title_column(&self) -> Option<&Column> {
+        self.columns
+            .iter()
+            .find(|column| column.ty == ColumnType::Text)
     }
 }

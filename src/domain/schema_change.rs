@@ -1,5 +1,6 @@
 //! Changes of lists and columns: judged against the list as it stands. Pure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -11,8 +12,9 @@ use super::cell::{Cell, ColumnId};
 use super::columns::{
     Column, ColumnSet, ColumnType, MAX_COLUMNS, Options, ParseContext, check_key, check_name,
 };
+use super::relate::relate;
 use super::schema::List;
-use super::template::ListTemplate;
+use super::template::{LinkTemplate, ListTemplate};
 use crate::error::{AppError, FieldError};
 use crate::ids::{ListId, UserId};
 
@@ -29,6 +31,10 @@ pub struct ColumnSpec {
     pub name: Option<String>,
     #[serde(rename = "type")]
     pub ty: String,
+    /// Of a link: `{"list_id","inverse_key"?,"multiple"?,"inverse_multiple"?,"on_delete"?}`. With
+    /// `inverse_key` the other list gets a column that shows the same links from there, in the same
+    /// change. `multiple` (false when not said) and `inverse_multiple` (true) say whether a cell here, or
+    /// there, holds several. `on_delete`: `unlink`, or `restrict`, which keeps a linked item from the trash.
     #[schema(value_type = Option<Object>)]
     pub options: Option<Value>,
     #[serde(default)]
@@ -111,6 +117,39 @@ pub fn from_template(
         })
         .collect();
     new_list(id, template.name, &specs, position, by, now)
+}
+
+/// Links lists of a template with each other. Those that are missing stay unlinked.
+pub fn link_templates(
+    lists: Vec<List>,
+    links: &[LinkTemplate],
+    now: DateTime<Utc>,
+) -> Result<Vec<List>, AppError> {
+    let mut by_id: BTreeMap<ListId, Arc<List>> = BTreeMap::new();
+    by_id.extend(lists.into_iter().map(|list| (list.id, Arc::new(list))));
+    for link in links {
+        let named = |name: &str| by_id.values().find(|list| list.name == name).cloned();
+        let (Some(list), Some(to)) = (named(link.list), named(link.to)) else {
+            continue;
+        };
+        let spec = ColumnSpec {
+            key: link.key.to_owned(),
+            name: Some(link.name.to_owned()),
+            ty: ColumnType::Link.as_str().to_owned(),
+            options: Some(link.options(to.id)),
+            required: false,
+            unique: false,
+            default: None,
+        };
+        let changed = add_columns(&list, &[spec], |_| String::new(), now)?;
+        let (changed, others) = relate(&by_id, changed, &[link.key], |_| String::new(), now)?;
+        let others = others.into_iter().map(|touched| touched.list);
+        let changed = others.chain([changed]);
+        by_id.extend(changed.map(|list| (list.id, Arc::new(list))));
+    }
+    let mut lists: Vec<List> = by_id.into_values().map(Arc::unwrap_or_clone).collect();
+    lists.sort_by_key(|list| list.position);
+    Ok(lists)
 }
 
 /// The list with these columns behind its own.
@@ -213,6 +252,17 @@ fn new_column(
             "a computed column is never written".into(),
         ));
     }
+    if ty == ColumnType::Link && (spec.required || spec.default.is_some()) {
+        return Err(one(
+            if spec.required {
+                "/required"
+            } else {
+                "/default"
+            },
+            "not_built",
+            "a link column is never required and has no default".into(),
+        ));
+    }
     column.default = default_of(&column, spec.default.as_deref())
         .map_err(|(code, message)| one("/default", code, message))?;
     Ok(column)
@@ -223,8 +273,11 @@ fn default_of(
     raw: Option<&RawValue>,
 ) -> Result<Option<Cell>, (&'static str, String)> {
     let Some(raw) = raw else { return Ok(None) };
-    if column.ty == ColumnType::User {
-        return Err(("not_built", "a default person is not built yet".into()));
+    if matches!(column.ty, ColumnType::User | ColumnType::Link) {
+        return Err((
+            "not_built",
+            "a default person or link is not built yet".into(),
+        ));
     }
     column
         .parse_json(
@@ -287,6 +340,13 @@ pub fn change_column(
                 "/required",
                 "read_only",
                 "a computed column is never written",
+            ));
+        }
+        if required && column.ty == ColumnType::Link {
+            return Err(AppError::field(
+                "/required",
+                "not_built",
+                "a link column is never required",
             ));
         }
         column.required = required;

@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use uuid::Uuid;
 
 use super::cell::{Cell, ColumnId};
-use super::columns::{Column, ColumnSet};
+use super::columns::{Column, ColumnSet, ColumnType};
 use super::item::Item;
 use crate::error::FieldError;
 use crate::ids::ItemId;
@@ -43,7 +43,7 @@ pub struct Position {
 
 impl Sort {
     /// Reads keys of columns, each with a `-` in front for descending; none for the order of ids.
-    /// The path of an error is `/sort`, its code `unknown_column` or `not_built`.
+    /// The path of an error is `/sort`, its code `unknown_column`, `bad_sort` or `not_built`.
     pub fn parse<'k>(
         keys: impl IntoIterator<Item = &'k str>,
         columns: &ColumnSet,
@@ -59,6 +59,9 @@ impl Sort {
         let column = columns
             .by_key(key)
             .ok_or_else(|| error("unknown_column", format!("no column {key:?}")))?;
+        if column.ty == ColumnType::Link {
+            return Err(error("bad_sort", "items can't be sorted by their links"));
+        }
         match keys.next() {
             None => Ok(Sort {
                 by: Some((column.id, direction)),

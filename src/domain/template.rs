@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::columns::ColumnType;
+use crate::ids::ListId;
 
 /// A list to be made.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,82 @@ impl ColumnTemplate {
         self.required = true;
         self
     }
+}
+
+/// A link column to be made between two of the lists, with its inverse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkTemplate {
+    /// The names of the lists.
+    pub list: &'static str,
+    pub to: &'static str,
+    pub key: &'static str,
+    pub name: &'static str,
+    pub multiple: bool,
+    pub inverse_key: &'static str,
+    pub inverse_multiple: bool,
+    pub on_delete: &'static str,
+}
+
+impl LinkTemplate {
+    /// The options of a request, with the id of the list that it points to.
+    pub fn options(&self, to: ListId) -> Value {
+        json!({
+            "list_id": to, "multiple": self.multiple, "inverse_key": self.inverse_key,
+            "inverse_multiple": self.inverse_multiple, "on_delete": self.on_delete,
+        })
+    }
+}
+
+/// How the lists of [`real_estate`] hang together: a deal is about one property and keeps it, and has its
+/// buyers and sellers; a showing is of one property, to people, perhaps for a deal.
+pub fn real_estate_links() -> Vec<LinkTemplate> {
+    let link = |list, key, name, to, inverse_key| LinkTemplate {
+        list,
+        to,
+        key,
+        name,
+        multiple: false,
+        inverse_key,
+        inverse_multiple: true,
+        on_delete: "unlink",
+    };
+    let several = |link: LinkTemplate| LinkTemplate {
+        multiple: true,
+        ..link
+    };
+    vec![
+        several(link(
+            "Properties",
+            "Owners",
+            "Owners",
+            "Contacts",
+            "OwnedProperties",
+        )),
+        LinkTemplate {
+            on_delete: "restrict",
+            ..link("Deals", "Property", "Property", "Properties", "Deals")
+        },
+        several(link("Deals", "Buyers", "Buyers", "Contacts", "BuyerDeals")),
+        several(link(
+            "Deals",
+            "Sellers",
+            "Sellers",
+            "Contacts",
+            "SellerDeals",
+        )),
+        link("Showings", "Property", "Property", "Properties", "Showings"),
+        several(link(
+            "Showings", "Contacts", "Contacts", "Contacts", "Showings",
+        )),
+        link("Showings", "Deal", "Deal", "Deals", "Showings"),
+        link(
+            "Contacts",
+            "ReferredBy",
+            "Referred By",
+            "Contacts",
+            "Referrals",
+        ),
+    ]
 }
 
 /// The lists of a template by its name in the API; `None` for an unknown name.

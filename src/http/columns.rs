@@ -63,6 +63,16 @@ pub async fn update(
     admin(&access, &caller, remember, command).await
 }
 
+pub async fn restore(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
+    let remember = remember(&request, &[])?;
+    let access = access(&request, &caller, Action::WriteSchema).await?;
+    let command = AdminCommand::RestoreColumn {
+        list: path_id(&request, "list_id")?,
+        key: path_text(&request, "key")?.to_owned(),
+    };
+    admin(&access, &caller, remember, command).await
+}
+
 pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::WriteSchema).await?;

@@ -32,7 +32,7 @@ struct PageQuery {
 /// The comments of an item, oldest first.
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: PageQuery = query(&request)?;
-    let (access, list, item) = find_living(&request, &caller).await?;
+    let (access, list, item) = find_living(&request, &caller, None).await?;
     let state = state(&request)?;
     let limit = page_size(asked.limit)?;
     let question = format!("comments {} {} {}", access.snapshot.id, list.id, item.id);
@@ -74,7 +74,7 @@ fn position(bytes: &[u8]) -> Result<Position, AppError> {
 }
 
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let (access, list, item) = find_living(&request, &caller).await?;
+    let (access, list, item) = find_living(&request, &caller, None).await?;
     let id: CommentId = path_id(&request, "comment_id")?;
     let state = state(&request)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;

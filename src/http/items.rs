@@ -15,6 +15,8 @@ use super::problem::{X_WORKSPACE_SEQ, json_at};
 use super::settled::{is_settled, settled};
 use super::submit;
 use crate::actors::workspace::Shape;
+use crate::domain::cell::ColumnId;
+use crate::domain::columns::ColumnType;
 use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues, Versions, list_of};
 use crate::domain::item::{Item, time};
 use crate::domain::roles::Action;
@@ -22,7 +24,7 @@ use crate::domain::schema::List;
 use crate::error::AppError;
 use crate::ids::ItemId;
 use crate::store::items::Shelf;
-use crate::store::{self, Purpose, Tx};
+use crate::store::{self, Purpose, Tx, links};
 use crate::wire::frames::{NewItemIn, PatchIn};
 use crate::wire::object::{objects, some_objects};
 
@@ -73,6 +75,12 @@ pub struct IdsIn {
 struct WriteQuery {
     #[serde(default)]
     typecast: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShowQuery {
+    expand: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -200,6 +208,24 @@ pub(super) fn only<'k>(list: &List, keys: impl Iterator<Item = &'k str>) -> Resu
     })
 }
 
+/// The link columns of that list whose items are to be shown with them.
+pub(super) fn expanded<'k>(
+    list: &List,
+    keys: impl Iterator<Item = &'k str>,
+) -> Result<Vec<ColumnId>, AppError> {
+    keys.map(|key| {
+        let wrong = |code, message| Err(AppError::field("/expand", code, message));
+        match list.columns.by_key(key) {
+            None => wrong("unknown_column", format!("no column {key:?}")),
+            Some(column) if column.ty != ColumnType::Link => {
+                wrong("bad_column", format!("{key:?} is no link column"))
+            }
+            Some(column) => Ok(column.id),
+        }
+    })
+    .collect()
+}
+
 pub(super) fn page_body(
     list: &List,
     items: &[Item],
@@ -227,7 +253,8 @@ pub(super) fn page_body(
 }
 
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let (access, list, item) = find_living(&request, &caller).await?;
+    let asked: ShowQuery = query(&request)?;
+    let (access, list, item) = find_living(&request, &caller, asked.expand.as_deref()).await?;
     Ok(HttpResponse::Ok()
         .insert_header((
             X_WORKSPACE_SEQ,
@@ -242,8 +269,9 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
 pub(super) async fn find_living(
     request: &HttpRequest,
     caller: &Caller,
+    expand: Option<&str>,
 ) -> Result<(Access, Arc<List>, Item), AppError> {
-    let found = find(request, caller).await?;
+    let found = find(request, caller, expand).await?;
     match found.2.deleted_at {
         Some(_) => Err(AppError::gone("The item is in the trash")),
         None => Ok(found),
@@ -253,19 +281,26 @@ pub(super) async fn find_living(
 async fn find(
     request: &HttpRequest,
     caller: &Caller,
+    expand: Option<&str>,
 ) -> Result<(Access, Arc<List>, Item), AppError> {
-    settled(async || find_once(request, caller).await).await
+    settled(async || find_once(request, caller, expand).await).await
 }
 
 async fn find_once(
     request: &HttpRequest,
     caller: &Caller,
+    expand: Option<&str>,
 ) -> Result<Option<(Access, Arc<List>, Item)>, AppError> {
     let (access, list) = at_list(request, caller, Action::Read).await?;
+    let keys = expand.into_iter().flat_map(|keys| keys.split(','));
+    let expanded = expanded(&list, keys.map(str::trim).filter(|key| !key.is_empty()))?;
     let id: ItemId = path_id(request, "item_id")?;
     let state = state(request)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
-    let mut found = store::items::find(&mut tx, access.snapshot.id, &list, &[id]).await?;
+    let (workspace, schema) = (access.snapshot.id, &access.snapshot.schema);
+    let mut found = store::items::find(&mut tx, workspace, &list, &[id]).await?;
+    links::show(&mut tx, workspace, schema, &list, &mut found).await?;
+    links::expand(&mut tx, workspace, schema, &list, &expanded, &mut found).await?;
     if !is_settled(&mut tx, &access).await? {
         return Ok(None);
     }
@@ -434,7 +469,7 @@ struct HistoryQuery {
 /// Every change of an item, newest first; of one in the trash too.
 pub async fn history(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: HistoryQuery = query(&request)?;
-    let (access, list, item) = find(&request, &caller).await?;
+    let (access, list, item) = find(&request, &caller, None).await?;
     let state = state(&request)?;
     let limit = page_size(asked.limit)?;
     let question = format!("history {} {} {}", access.snapshot.id, list.id, item.id);

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::cursor::{self, cut, page_size};
 use super::extract::{Body, Caller, query, state};
-use super::items::{Counting, at_list, only, page_body};
+use super::items::{Counting, at_list, expanded, only, page_body};
 use super::problem::json_at;
 use super::settled::{is_settled, settled};
 use crate::domain::filter::Filter;
@@ -19,7 +19,7 @@ use crate::domain::schema::List;
 use crate::domain::sort::{Position, Sort};
 use crate::error::{AppError, FieldError};
 use crate::ids::{UserId, WorkspaceId};
-use crate::store::{self, Purpose, Tx};
+use crate::store::{self, Purpose, Tx, links};
 
 /// Which items, in which order, and what of them.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -43,8 +43,10 @@ pub struct ItemsQueryIn {
     count: Option<String>,
     #[schema(ignore)]
     q: Option<IgnoredAny>,
-    #[schema(ignore)]
-    expand: Option<IgnoredAny>,
+    /// Keys of link columns, as `columns`: of each link that is shown the item itself is put beside its
+    /// title, as `item`, one level deep.
+    #[schema(value_type = Option<String>)]
+    expand: Option<Keys>,
     #[schema(ignore)]
     at: Option<IgnoredAny>,
     #[schema(ignore)]
@@ -58,6 +60,7 @@ struct Parameters {
     filter: Option<String>,
     sort: Option<String>,
     columns: Option<String>,
+    expand: Option<String>,
     limit: Option<i64>,
     cursor: Option<String>,
     count: Option<String>,
@@ -91,6 +94,7 @@ struct Asked {
     filter: Option<Box<RawValue>>,
     sort: Option<Keys>,
     columns: Option<Keys>,
+    expand: Option<Keys>,
     limit: Option<i64>,
     cursor: Option<String>,
     count: Option<String>,
@@ -103,7 +107,6 @@ impl From<ItemsQueryIn> for Asked {
     fn from(sent: ItemsQueryIn) -> Asked {
         let parts = [
             ("/q", sent.q.is_some()),
-            ("/expand", sent.expand.is_some()),
             ("/at", sent.at.is_some()),
             ("/as_of", sent.as_of.is_some()),
         ];
@@ -112,6 +115,7 @@ impl From<ItemsQueryIn> for Asked {
             filter: sent.filter,
             sort: sent.sort,
             columns: sent.columns,
+            expand: sent.expand,
             limit: sent.limit,
             cursor: sent.cursor,
             count: sent.count,
@@ -131,6 +135,7 @@ impl TryFrom<Parameters> for Asked {
                 .filter(|filter| filter.get() != "null"),
             sort: sent.sort.map(Keys::Line),
             columns: sent.columns.map(Keys::Line),
+            expand: sent.expand.map(Keys::Line),
             limit: sent.limit,
             cursor: sent.cursor,
             count: sent.count,
@@ -175,6 +180,7 @@ async fn answer_once(
         None => Arc::clone(&list),
         Some(keys) => Arc::new(only(&list, keys.iter())?),
     };
+    let expanded = expanded(&shown, asked.expand.iter().flat_map(Keys::iter))?;
     let limit = page_size(asked.limit)?;
     let counting = Counting::read(asked.count.as_deref())?;
     let question = sealed_for(workspace, &list, filter.as_ref(), &sort);
@@ -199,6 +205,10 @@ async fn answer_once(
         limit + 1,
     )
     .await?;
+    let more = cut(&mut items, limit);
+    let schema = &access.snapshot.schema;
+    links::show(&mut tx, workspace, schema, &shown, &mut items).await?;
+    links::expand(&mut tx, workspace, schema, &shown, &expanded, &mut items).await?;
     if !is_settled(&mut tx, &access).await? {
         return Ok(None);
     }
@@ -213,7 +223,6 @@ async fn answer_once(
         count = Some(store::items_query::estimate(&mut tx, workspace, &list, filter).await?);
         tx.commit().await?;
     }
-    let more = cut(&mut items, limit);
     let next = items.last().filter(|_| more).map(|last| {
         let position = sort.position(&list.columns, last);
         cursor::seal(&state.settings, &question, &sort.write_position(&position))
@@ -317,7 +326,7 @@ mod tests {
     fn what_is_not_built_is_seen() {
         let body = r#"{"q":"oak","expand":["Owner"],"at":0,"as_of":7,"filter":null}"#;
         let asked = Asked::from(serde_json::from_str::<ItemsQueryIn>(body).unwrap());
-        assert_eq!(asked.unbuilt, ["/q", "/expand", "/at", "/as_of"]);
+        assert_eq!(asked.unbuilt, ["/q", "/at", "/as_of"]);
         assert!(asked.filter.is_none());
         let asked = Asked::try_from(parameters("filter=null")).unwrap();
         assert!(asked.filter.is_none());

@@ -17,6 +17,7 @@ mod items;
 mod items_query;
 mod jobs;
 pub mod limits;
+mod links;
 mod lists;
 mod log;
 mod me;

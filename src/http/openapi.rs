@@ -15,7 +15,7 @@ use utoipa::openapi::{
 
 use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
-use super::{invites, items, items_query, lists, me, members, workspaces};
+use super::{invites, items, items_query, links, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::ErrorCode;
 use crate::wire::comments::{CommentIn, CommentOut, CommentPatchIn};
@@ -32,13 +32,24 @@ struct ItemOut {
     list_id: uuid::Uuid,
     version: i64,
     seq: i64,
-    /// By column key; an empty cell is absent.
+    /// By column key; an empty cell is absent. A cell of links is an array of `{"id","title"}`, the first
+    /// ten, with their number as `<key>__count`; it is written as an array of ids while it holds ten or
+    /// fewer, else through `…/links/{column}` (422 `use_link_paths`). The title of an item is what stands
+    /// in its list's first text column at the time of reading, or null.
     #[schema(value_type = Object)]
     values: serde_json::Value,
     created_at: String,
     created_by: uuid::Uuid,
     updated_at: String,
     updated_by: uuid::Uuid,
+}
+
+/// A link of a cell.
+#[derive(Serialize, utoipa::ToSchema)]
+struct LinkOut {
+    id: uuid::Uuid,
+    /// What stands in the first text column of its list.
+    title: Option<String>,
 }
 
 /// An event of the log.
@@ -51,6 +62,10 @@ struct EventOut {
     actor: serde_json::Value,
     op: Option<uuid::Uuid>,
     kind: String,
+    /// With `items.changed` and `links.changed`: one entry for each item that shows another state by
+    /// it, those at the other ends of links too. `set` and `was` show cells of links as `{"id"}` without
+    /// titles, with `<key>__count`; `links` says by key all that was `added` and `removed`, and `order`
+    /// and `was_order` where what stayed was moved.
     #[schema(value_type = Vec<Object>)]
     changes: Option<Vec<serde_json::Value>>,
     #[schema(value_type = Object)]
@@ -116,6 +131,7 @@ pages! {
     ListsPage of ListOut;
     ColumnsPage of ColumnOut;
     ItemsPage of ItemOut;
+    LinksPage of LinkOut;
     HistoryPage of HistoryEntry;
     AuditPage of EventOut;
     JobsPage of JobOut;
@@ -201,6 +217,8 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<items_query::ItemsQueryIn>(&mut schemas);
     with_parts::<ItemOut>(&mut schemas);
     with_parts::<ItemsPage>(&mut schemas);
+    with_parts::<links::LinksIn>(&mut schemas);
+    with_parts::<LinksPage>(&mut schemas);
     with_parts::<HistoryPage>(&mut schemas);
     with_parts::<EventsPage>(&mut schemas);
     with_parts::<AuditPage>(&mut schemas);
@@ -325,6 +343,10 @@ fn meaning(name: &str) -> Option<&'static str> {
              beyond: there it follows the database's statistics and, of a filter, a sample."
         }
         "cursor" => "`next_cursor` of the page before; good for the same question alone.",
+        "expand" => {
+            "Keys of link columns, separated by commas: beside the title of each link that is shown stands \
+             the item itself, as `item`, one level deep."
+        }
         "filter" => {
             "URL-encoded JSON: `{\"and\":[…]}`, `{\"or\":[…]}`, `{\"not\":…}` or \
              `{\"column\",\"op\",\"value\"}`."

@@ -14,8 +14,8 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 
 use super::extract::Caller;
 use super::{
-    asyncapi, columns, comments, forms, imports, invites, items, items_query, jobs, lists, log, me,
-    members, openapi, views, workspaces,
+    asyncapi, columns, comments, forms, imports, invites, items, items_query, jobs, links, lists,
+    log, me, members, openapi, views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -108,20 +108,25 @@ pub fn table() -> Vec<Route> {
         POST "/workspaces/{workspace_id}/lists/{list_id}/columns" Member(WriteSchema), columns::create, "Make a column" ("ColumnSpec") => 201 "ColumnOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(Read), columns::show, "A column" => 200 "ColumnOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::update, "Change a column" ("ColumnPatch") => 200 "ColumnOut";
-        DELETE "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::delete, "Take a column away" => 204;
+        DELETE "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::delete, "Take a column away; a link column with its inverse" => 204;
+        POST "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}/restore" Member(WriteSchema), columns::restore, "Take back the column that was deleted last under this key, with its cells; a link column with its inverse and its links" => 200 "ColumnOut";
 
-        GET "/workspaces/{workspace_id}/lists/{list_id}/items" Member(Read), items_query::index, "A page of items" ["filter" "sort" "columns" "limit" "cursor" "count"] => 200 "ItemsPage";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items" Member(Read), items_query::index, "A page of items" ["filter" "sort" "columns" "expand" "limit" "cursor" "count"] => 200 "ItemsPage";
         POST "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::create, "Make one item or many" ["typecast"] ("ItemsIn") => 201 "ItemOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::update_many, "Change many items, all or none" ["typecast"] ("PatchesIn") => 200 "ItemsPage";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::delete_many, "Put items into the trash" ("IdsIn") => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/delete" Member(WriteItems), items::delete_many, "The same, for clients that can't send a body with DELETE" ("IdsIn") => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/query" Member(Read), items_query::post, "A page of items, for long filters" ("ItemsQueryIn") => 200 "ItemsPage";
         GET "/workspaces/{workspace_id}/lists/{list_id}/trash" Member(Read), items::trash, "Items in the trash" ["limit" "cursor" "columns" "count"] => 200 "ItemsPage";
-        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(Read), items::show, "An item" => 200 "ItemOut";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(Read), items::show, "An item" ["expand"] => 200 "ItemOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(WriteItems), items::update, "Change an item" ["typecast"] ("ItemPatchIn") => 200 "ItemOut";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(WriteItems), items::delete, "Put an item into the trash" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/restore" Member(WriteItems), items::restore, "Take an item out of the trash" => 200 "ItemOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/history" Member(Read), items::history, "Every change of an item, newest first" ["limit" "cursor"] => 200 "HistoryPage";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/links/{column}" Member(Read), links::index, "The links of a cell, in order" ["limit" "cursor"] => 200 "LinksPage";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/links/{column}" Member(WriteItems), links::add, "Link further items, behind the others" ("LinksIn") => 200 "ItemOut";
+        PUT "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/links/{column}" Member(WriteItems), links::replace, "Link these items and no others, in this order" ("LinksIn") => 200 "ItemOut";
+        DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/links/{column}" Member(WriteItems), links::remove, "Unlink these items; what is not linked is left alone" ("LinksIn") => 204;
 
         GET "/workspaces/{workspace_id}/lists/{list_id}/views" Member(Read), views::index, "Views of a list: the shared ones and the caller's own" ["limit" "cursor"] => 200 "ViewsPage";
         POST "/workspaces/{workspace_id}/lists/{list_id}/views" Member(WriteViews), views::create, "Save a view" ("ViewIn") => 201 "ViewOut";
@@ -198,6 +203,7 @@ impl Route {
         let changes = [Method::PATCH, Method::DELETE].contains(&self.method);
         let versioned = ["/{item_id}", "/{comment_id}", "/{view_id}"];
         changes && versioned.iter().any(|end| self.path.ends_with(end))
+            || self.method != Method::GET && self.path.ends_with("/links/{column}")
     }
 }
 

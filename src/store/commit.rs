@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::{Db, StoreError, Tx};
+use crate::domain::links::{Pair, Row};
 use crate::domain::log::{EventHeader, Hash};
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 
@@ -86,6 +87,19 @@ pub struct GroupWrite {
     pub ops: Vec<OpRow>,
     /// The next automatic number of each list that gave some out.
     pub numbers: BTreeMap<ListId, i64>,
+    /// One row a link, as the group leaves it.
+    pub links: Vec<LinkRow>,
+}
+
+/// A link as it stands after the group.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkRow {
+    pub pair: Pair,
+    pub to_list: ListId,
+    pub from_single: bool,
+    pub to_single: bool,
+    /// `None`: it is gone.
+    pub row: Option<Row>,
 }
 
 /// What became of it. In a transaction, only after `Done` may it be committed.
@@ -98,11 +112,12 @@ pub enum Written {
     Stale,
 }
 
-/// See `migration/src/sql/write_group.sql`. Its arguments are plain arrays: composite types would cost
+/// See `migration/src/sql/links.sql`. Its arguments are plain arrays: composite types would cost
 /// each new connection a look-up.
 const STATEMENT: &str = "SELECT estatebase.write_group(\
     $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,\
-    $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46)";
+    $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46,\
+    $47,$48,$49,$50,$51,$52,$53,$54,$55,$56)";
 
 /// How long the database may take to answer before its answer counts as lost.
 pub const PATIENCE: Duration = Duration::from_secs(6);
@@ -219,6 +234,20 @@ async fn write(
     query = query
         .bind(column(&numbers, |(list, _)| list.uuid()))
         .bind(column(&numbers, |(_, next)| **next));
+    let links = &group.links;
+    query = query
+        .bind(column(links, |l| l.pair.relation.list.uuid()))
+        .bind(column(links, |l| l.pair.relation.column.to_string()))
+        .bind(column(links, |l| l.pair.from.uuid()))
+        .bind(column(links, |l| l.to_list.uuid()))
+        .bind(column(links, |l| l.pair.to.uuid()))
+        .bind(column(links, |l| l.row.map_or(0, |row| row.from_position)))
+        .bind(column(links, |l| l.row.map_or(0, |row| row.to_position)))
+        .bind(column(links, |l| l.from_single))
+        .bind(column(links, |l| l.to_single))
+        .bind(column(links, |l| {
+            l.row.map_or(-1_i16, |row| i16::from(row.live))
+        }));
     match query.fetch_one(connection).await {
         Ok(answer) if answer == "done" => Ok(Written::Done),
         Ok(_) => Ok(Written::LostRace),

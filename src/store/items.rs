@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{StoreError, Tx};
 use crate::domain::cell::read_stored;
 use crate::domain::item::{Item, Place};
-use crate::domain::schema::List;
+use crate::domain::schema::{List, Schema};
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 
 pub(super) const COLUMNS: &str = r#"id, version, seq, "values"::text AS stored, created_at, created_by, updated_at, updated_by, deleted_at"#;
@@ -143,6 +143,38 @@ pub async fn find_places(
     for (list, ids) in lists {
         let items = find(tx, workspace, list, ids).await?;
         found.extend(items.into_iter().map(|item| ((list.id, item.id), item)));
+    }
+    Ok(found)
+}
+
+/// Living items by place, across lists: one statement.
+pub async fn find_across(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    schema: &Schema,
+    places: &[Place],
+) -> Result<Vec<(Place, Item)>, StoreError> {
+    let lists: Vec<Uuid> = places.iter().map(|(list, _)| list.uuid()).collect();
+    let ids: Vec<Uuid> = places.iter().map(|(_, id)| id.uuid()).collect();
+    let sql = const_format(
+        "SELECT list_id, {} FROM estatebase.items
+         JOIN unnest($2::uuid[], $3::uuid[]) AS asked (asked_list, asked_id)
+             ON list_id = asked_list AND id = asked_id
+         WHERE workspace_id = $1 AND deleted_at IS NULL",
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(workspace.uuid())
+        .bind(&lists)
+        .bind(&ids)
+        .fetch_all(tx.conn())
+        .await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let id = ListId(row.try_get("list_id")?);
+        if let Some(list) = schema.live(id) {
+            let item = item(list, row)?;
+            found.push(((id, item.id), item));
+        }
     }
     Ok(found)
 }

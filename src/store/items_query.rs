@@ -18,13 +18,13 @@ use sqlx::{Arguments, AssertSqlSafe, Encode, Postgres, Type};
 use super::items::{self, COLUMNS, Shelf};
 use super::{StoreError, Tx};
 use crate::domain::cell::{Cell, ColumnId};
-use crate::domain::columns::{Column, ColumnSet, ColumnType};
+use crate::domain::columns::{Column, ColumnSet, ColumnType, LinkOptions};
 use crate::domain::filter::{Comparison, Condition, Filter, Test};
 use crate::domain::fold::folded;
 use crate::domain::item::Item;
 use crate::domain::schema::List;
 use crate::domain::sort::{Direction, Position, SORTED_TEXT, Sort};
-use crate::ids::WorkspaceId;
+use crate::ids::{ItemId, WorkspaceId};
 
 /// A page of the living items that pass the filter, in the sort's order, from behind `after`.
 pub async fn page(
@@ -253,6 +253,9 @@ impl<'c> Statement<'c> {
     }
 
     fn test(&mut self, column: &Column, test: &Test) -> Result<String, StoreError> {
+        if let Some(link) = &column.options.link {
+            return self.links(column, link, test);
+        }
         let value = self.value(column)?;
         let cell = match column.ty {
             ty if ty.is_text() || ty == ColumnType::Address => folded_key(&value),
@@ -281,6 +284,39 @@ impl<'c> Statement<'c> {
             }
             Test::HasAny(others) => format!("{cell} && {}", self.operand(column, others)?),
             Test::HasAll(others) => format!("{cell} @> {}", self.operand(column, others)?),
+            Test::LinkedTo(_) => "false".to_owned(),
+        })
+    }
+
+    /// What a cell of links is asked: its rows stand apart.
+    fn links(
+        &mut self,
+        column: &Column,
+        link: &LinkOptions,
+        test: &Test,
+    ) -> Result<String, StoreError> {
+        let id = |column: ColumnId| column.to_string();
+        let (list, made_in, this, other) = match (link.backward, link.inverse) {
+            (true, Some(inverse)) => {
+                let list = self.bind(link.list.uuid())?;
+                (list, self.bind(id(inverse))?, "to_item", "from_item")
+            }
+            _ => {
+                let made_in = self.bind(id(column.id))?;
+                ("i.list_id".to_owned(), made_in, "from_item", "to_item")
+            }
+        };
+        let rows = format!(
+            "SELECT FROM estatebase.links k WHERE k.workspace_id = i.workspace_id AND k.live \
+             AND k.from_list = {list} AND k.from_column = {made_in} AND k.{this} = i.id"
+        );
+        Ok(match test {
+            Test::Empty => format!("NOT EXISTS ({rows})"),
+            Test::LinkedTo(Cell::Links(links)) => {
+                let ids: Vec<_> = links.ids().map(ItemId::uuid).collect();
+                format!("EXISTS ({rows} AND k.{other} = ANY({}))", self.bind(ids)?)
+            }
+            _ => "false".to_owned(),
         })
     }
 
@@ -303,6 +339,7 @@ impl<'c> Statement<'c> {
                 let users: Vec<String> = users.iter().map(ToString::to_string).collect();
                 self.bind(users)
             }
+            Cell::Links(links) => self.bind(links.ids().map(ItemId::uuid).collect::<Vec<_>>()),
         }
     }
 

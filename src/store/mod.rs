@@ -11,6 +11,7 @@ pub mod invites;
 pub mod items;
 pub mod items_query;
 pub mod jobs;
+pub mod links;
 pub mod log;
 pub mod members;
 pub mod ops;

@@ -32,7 +32,7 @@ pub async fn load(
             .or_default()
             .push(column(row)?);
     }
-    let mut schema = Schema::default();
+    let mut lists = BTreeMap::new();
     let mut numbers = BTreeMap::new();
     for row in list_rows {
         numbers.insert(row.id, row.next_number);
@@ -46,9 +46,9 @@ pub async fn load(
             updated_at: row.updated_at,
             deleted_at: row.deleted_at,
         };
-        schema.lists.insert(list.id, Arc::new(list));
+        lists.insert(list.id, Arc::new(list));
     }
-    Ok((schema, numbers))
+    Ok((Schema::new(lists), numbers))
 }
 
 /// Inserts a list without its columns.

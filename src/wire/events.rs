@@ -1,6 +1,8 @@
 //! The log's frames as they are described: `events` and `ack`. They are written by hand, encoded
 //! once for many (`domain::event`, `frames::ack`); the golden frames hold the two together.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -34,7 +36,8 @@ pub struct Event {
     pub undoes: Option<i64>,
     /// `family.past_tense`; a client leaves alone what it doesn't know.
     pub kind: String,
-    /// With `items.changed`.
+    /// With `items.changed` and `links.changed`: an entry for each item that shows another state by it,
+    /// those at the other ends of links too.
     #[schema(nullable = false)]
     pub changes: Option<Vec<Change>>,
     /// With every other kind. `view.created|updated|deleted|unshared|link_created|link_revoked`: `view`
@@ -80,12 +83,30 @@ pub struct ItemChange {
     pub list: Uuid,
     pub item: Uuid,
     pub version: i64,
-    /// By column key; `null` empties a cell.
+    /// By column key; `null` empties a cell. A cell of links is an array of its first ten, as `{"id"}`:
+    /// titles are as of each reading. Their number stands beside it as `<key>__count`.
     #[schema(value_type = Object, required = false)]
     pub set: Option<Map<String, Value>>,
     /// What stood there before.
     #[schema(value_type = Object, required = false)]
     pub was: Option<Map<String, Value>>,
+    /// By key of a link column, all that became of the cell.
+    #[schema(value_type = HashMap<String, CellLinks>, required = false)]
+    pub links: Option<HashMap<String, CellLinks>>,
+}
+
+/// What became of a cell's links: ids of items.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct CellLinks {
+    #[schema(nullable = false)]
+    pub added: Option<Vec<Uuid>>,
+    #[schema(nullable = false)]
+    pub removed: Option<Vec<Uuid>>,
+    /// All of them, where what stayed was moved.
+    #[schema(nullable = false)]
+    pub order: Option<Vec<Uuid>>,
+    #[schema(nullable = false)]
+    pub was_order: Option<Vec<Uuid>>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]

@@ -168,6 +168,13 @@ fn fingerprint(workspace: WorkspaceId, command: &ItemCommand) -> Hash {
         }
         ItemCommand::Delete { ids, .. } => write_ids("delete", ids, &mut said),
         ItemCommand::Restore { ids, .. } => write_ids("restore", ids, &mut said),
+        ItemCommand::Links {
+            item,
+            column,
+            how,
+            ids,
+            ..
+        } => write_ids(&format!("{how:?} {item} {column}"), ids, &mut said),
     }
     Sha256::digest(said.as_bytes()).into()
 }

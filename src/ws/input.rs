@@ -41,7 +41,12 @@ impl Stream for Input {
                 return Poll::Ready(Some(said));
             }
             // After a broken rule nobody knows where a frame begins: the rest is thrown away.
-            match ready!(Pin::new(&mut input.payload).poll_next(cx)) {
+            let brought = Pin::new(&mut input.payload).poll_next(cx);
+            if brought.is_pending() && input.octets.is_empty() {
+                // A socket that is silent keeps no memory for what it may say.
+                input.octets = BytesMut::new();
+            }
+            match ready!(brought) {
                 Some(Ok(_)) if input.broken => input.octets.clear(),
                 Some(Ok(octets)) => input.octets.extend_from_slice(&octets),
                 Some(Err(_)) | None => return Poll::Ready(None),

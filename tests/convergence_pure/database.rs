@@ -61,9 +61,7 @@ impl Database {
         Database {
             workspace,
             list,
-            schema: Schema {
-                lists: BTreeMap::from([(list, Arc::new(made))]),
-            },
+            schema: Schema::new(BTreeMap::from([(list, Arc::new(made))])),
             schema_version: 1,
             members: Members::from([(owner, Role::Owner)]),
             next_number: 1,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use estatebase::domain::edit::{Bench, ItemCommand, ItemPatch, NewItem, RawValues, judge};
 use estatebase::domain::event::ITEMS_CHANGED;
 use estatebase::domain::item::{Item, Place};
+use estatebase::domain::links::Book;
 use estatebase::domain::log::Hash;
 use estatebase::domain::membership::{Members, judge_role};
 use estatebase::domain::roles::{Action, Role};
@@ -283,6 +284,8 @@ impl<'a> Group<'a> {
             schema: &self.node.schema,
             items: &self.node.items,
             members: &members,
+            links: &Book::default(),
+            show: false,
             next_number: self.node.next_number,
             seq: self.node.seq + 1,
             now: now(),

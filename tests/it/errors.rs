@@ -209,6 +209,7 @@ async fn a_condition_that_a_route_would_not_heed_is_refused_wherever_it_is() {
         ("{item_id}", item.clone()),
         ("{comment_id}", told(&comment)),
         ("{view_id}", told(&view)),
+        ("{column}", "Related".to_owned()),
     ];
     for route in table() {
         let place = known
@@ -222,6 +223,7 @@ async fn a_condition_that_a_route_would_not_heed_is_refused_wherever_it_is() {
         let body = match route.path.rsplit('/').next() {
             Some("{comment_id}") => json!({"body": "!"}),
             Some("{view_id}") => json!({"name": "Some"}),
+            Some("{column}") => json!({"ids": [item]}),
             _ => json!({"values": {"Price": 2}}),
         };
         let answer = owner

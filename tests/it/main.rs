@@ -22,6 +22,8 @@ mod isolation;
 mod jobs;
 mod kills;
 mod lifecycle;
+mod links;
+mod links_plan;
 mod live;
 mod log;
 mod matrix;

@@ -70,6 +70,7 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         }
         ("PATCH", "/lists/{list_id}/columns/{key}") => with("admin", 200, json!({"name": "Named"})),
         ("DELETE", "/lists/{list_id}/columns/{key}") => row("admin", 204),
+        ("POST", "/lists/{list_id}/columns/{key}/restore") => row("admin", 409),
         ("GET", "/lists/{list_id}/items" | "/lists/{list_id}/trash") => row("viewer", 200),
         ("POST", "/lists/{list_id}/items/query") => with("viewer", 200, json!({})),
         ("POST", "/lists/{list_id}/items") => with("editor", 201, json!({"values": {"Price": 1}})),
@@ -118,6 +119,13 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         ("DELETE", "/lists/{list_id}/views/{view_id}/form-links/{link_id}") => row("admin", 204),
         ("GET", "/forms/{token}") => row("anybody", 200),
         ("POST", "/forms/{token}") => with("anybody", 201, json!({"values": {"Price": 1}})),
+        ("GET", "/lists/{list_id}/items/{item_id}/links/{column}") => row("viewer", 200),
+        ("POST" | "PUT", "/lists/{list_id}/items/{item_id}/links/{column}") => {
+            with("editor", 200, json!({"ids": [place.item]}))
+        }
+        ("DELETE", "/lists/{list_id}/items/{item_id}/links/{column}") => {
+            with("editor", 204, json!({"ids": [place.item]}))
+        }
         // No body: refused for its type, behind the door.
         ("POST", "/lists/{list_id}/imports") => row("editor", 415),
         ("POST", "/imports") => row("admin", 422),
@@ -147,6 +155,9 @@ struct Place {
 impl Place {
     async fn new(owner: &Person, workspace: &str, target: &Person) -> Place {
         let list = owner.list(workspace, &[("Price", "number")]).await;
+        let link = json!({"key": "Near", "type": "link", "options": {"list_id": last(&list)}});
+        let columns = format!("{list}/columns");
+        owner.post(&columns, link).await.is(201);
         let item = owner.item(&list, json!({"Price": 1})).await;
         let invite = owner
             .post(
@@ -193,6 +204,7 @@ impl Place {
             .replace("{comment_id}", &self.comment)
             .replace("{user_id}", &self.target)
             .replace("{key}", "Price")
+            .replace("{column}", "Near")
             .replace("{job_id}", "01900000-0000-7000-8000-000000000000")
     }
 }

@@ -219,7 +219,7 @@ async fn what_can_not_be_asked_is_refused_by_its_place() {
             "unknown_column",
         ),
         (json!({"q": "oak"}), "/q", "not_built"),
-        (json!({"expand": []}), "/expand", "not_built"),
+        (json!({"expand": ["City"]}), "/expand", "bad_column"),
         (json!({"at": 0}), "/at", "not_built"),
         (json!({"as_of": 1}), "/as_of", "not_built"),
     ] {

@@ -70,6 +70,15 @@ export interface Author {
   user?: string;
 }
 
+/** What became of a cell's links: ids of items. */
+export interface CellLinks {
+  added?: string[];
+  /** All of them, where what stayed was moved. */
+  order?: string[];
+  removed?: string[];
+  was_order?: string[];
+}
+
 /** What became of one item. */
 export type Change = ItemChange | Erased;
 
@@ -165,7 +174,7 @@ export interface Event {
   at: string;
   /** The large change that it is a step of. */
   change?: string;
-  /** With `items.changed`. */
+  /** With `items.changed` and `links.changed`: an entry for each item that shows another state by it, those at the other ends of links too. */
   changes?: Change[];
   count?: number;
   /** With every other kind. `view.created|updated|deleted|unshared|link_created|link_revoked`: `view` (whole, or its `id`, `list_id`, `owner_id` and `shared`), `was`, `link`. A private view's go to its owner alone; `view.unshared` tells everybody else to forget it. `comment.created|updated|deleted`: `comment`, `was`. */
@@ -195,8 +204,10 @@ export interface FieldError {
 export interface ItemChange {
   item: string;
   kind: ChangeKind;
+  /** By key of a link column, all that became of the cell. */
+  links?: Values;
   list: string;
-  /** By column key; `null` empties a cell. */
+  /** By column key; `null` empties a cell. A cell of links is an array of its first ten, as `{"id"}`: titles are as of each reading. Their number stands beside it as `<key>__count`. */
   set?: Values;
   version: number;
   /** What stood there before. */

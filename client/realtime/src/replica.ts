@@ -245,6 +245,7 @@ export class ListReplica {
 
   /** Applies an event of the log. `mine`: it is the echo of an own operation, which doesn't flash. */
   apply(event: WorkspaceEvent, mine: boolean, now: number): void {
+    let nameless = false;
     for (const change of event.changes ?? []) {
       if (change.kind === "erased" || change.list !== this.list) continue;
       this.reading?.tail.push({ change, event });
@@ -253,19 +254,23 @@ export class ListReplica {
       const shows = this.reaches(id) || this.own.has(id);
       if (!known && !shows) continue;
       if (!applyChange(this.confirmed, change, event)) continue;
+      nameless ||= isNameless(this.confirmed.get(id)?.values ?? {});
       if (!mine && change.set && this.confirmed.has(id)) {
         this.touches.set(id, { seq: event.seq, at: now, keys: new Set(Object.keys(change.set)) });
       }
       this.refresh(id);
     }
-    if (this.mustReread(event)) this.invalidate();
+    // An event tells of links without titles: those that are not known yet are read.
+    if (nameless || this.mustReread(event)) this.invalidate();
   }
 
   /** Events that tell of changes without carrying them. */
   private mustReread(event: WorkspaceEvent): boolean {
-    const lists = event.lists ?? (typeof event.data?.list === "string" ? [event.data.list] : null);
+    const lists = event.lists ?? listsOf(event.data);
     const concerned = lists === null || lists.includes(this.list);
     if (!concerned) return false;
+    // What it links to has gone into the trash, or come back.
+    if (event.kind === "list.deleted" || event.kind === "list.restored") return true;
     if (event.wide || event.kind === "items.imported") return true;
     if (event.changes?.some((change) => change.kind === "erased" || !tellsAll(change))) return true;
     return (event.kind === "links.changed" && !event.changes) || event.kind.startsWith("column.");
@@ -398,7 +403,43 @@ function applyChange(items: Map<string, Confirmed>, change: ItemChange, event: W
 
 /** `over` laid on `values`; `null` clears a cell. */
 function mergedValues(values: Values, over: Values): Values {
-  return withoutEmpty({ ...values, ...over });
+  const merged: Record<string, Values[string]> = { ...values };
+  for (const [key, value] of Object.entries(over)) merged[key] = withTitles(value, values[key]);
+  return withoutEmpty(merged);
+}
+
+/** A cell of links with the titles that the cell before it had. */
+function withTitles(value: Values[string], before: Values[string] | undefined): Values[string] {
+  if (!Array.isArray(value) || !Array.isArray(before)) return value;
+  return value.map((link) => (isUntitled(link) ? (before.find((old) => sameId(old, link)) ?? link) : link));
+}
+
+function sameId(a: unknown, b: unknown): boolean {
+  return isObject(a) && isObject(b) && a.id === b.id;
+}
+
+/** A link as events tell of it. */
+function isUntitled(link: unknown): boolean {
+  return isObject(link) && "id" in link && Object.keys(link).length === 1;
+}
+
+function isNameless(values: Values): boolean {
+  return Object.values(values).some((value) => Array.isArray(value) && value.some(isUntitled));
+}
+
+/** The lists whose columns an event is about: its own, and those of inverses. */
+function listsOf(data: unknown): string[] | null {
+  if (!isObject(data)) return null;
+  const named = (part: unknown) => (isObject(part) && typeof part.list === "string" ? [part.list] : []);
+  const further = [data.inverse, data.hides, data.shows].flatMap((part) =>
+    Array.isArray(part) ? part.flatMap(named) : named(part),
+  );
+  const lists = [...named(data), ...further];
+  return lists.length > 0 ? lists : null;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function withoutEmpty(values: Values): Values {

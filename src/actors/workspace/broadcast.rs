@@ -28,20 +28,36 @@ pub struct EncodedEvent {
     /// Of the log's hash here: what names a position, and no more of it.
     hash: [u8; 8],
     reach: Reach,
-    /// The list that a socket must want to see it; none: all do.
-    list: Option<ListId>,
+    /// The lists that a socket must want one of to see it; none: all do.
+    lists: Box<[ListId]>,
     json: ByteString,
 }
 
 impl EncodedEvent {
-    /// Encodes an event for sockets; a very large one without its values.
+    /// Encodes an event about at most one list.
     pub fn new(header: &EventHeader, hash: &Hash, rows: &[Option<&str>]) -> EncodedEvent {
+        EncodedEvent::of_lists(header, hash, rows, header.list)
+    }
+
+    /// Encodes an event for sockets; a very large one without its values. `of_rows` are the lists that
+    /// its rows are about, in any order.
+    pub fn of_lists(
+        header: &EventHeader,
+        hash: &Hash,
+        rows: &[Option<&str>],
+        of_rows: impl IntoIterator<Item = ListId>,
+    ) -> EncodedEvent {
+        let mut lists: Vec<ListId> = header.list.into_iter().collect();
+        for list in of_rows {
+            if !lists.contains(&list) {
+                lists.push(list);
+            }
+        }
         let mut json =
             String::with_capacity(256 + rows.iter().flatten().map(|r| r.len()).sum::<usize>());
         write_event(header, rows, &mut json);
         if json.len() > WIDE_BYTES {
             json.clear();
-            let lists: Vec<ListId> = header.list.into_iter().collect();
             let count = if is_about_items(&header.kind) {
                 rows.len()
             } else {
@@ -53,7 +69,10 @@ impl EncodedEvent {
             seq: header.seq,
             hash: hash.first_chunk().copied().unwrap_or_default(),
             reach: Reach::of(header, rows),
-            list: header.list.filter(|_| is_within_a_list(&header.kind)),
+            lists: match is_within_a_list(&header.kind) {
+                true => lists.into(),
+                false => Box::default(),
+            },
             json: json.into(),
         }
     }
@@ -61,7 +80,8 @@ impl EncodedEvent {
     /// The same for an event read back from the log.
     pub fn logged(event: &LoggedEvent) -> EncodedEvent {
         let rows: Vec<Option<&str>> = event.rows.iter().map(|row| row.text()).collect();
-        EncodedEvent::new(&event.header, &event.hash, &rows)
+        let lists = event.rows.iter().filter_map(|row| row.list);
+        EncodedEvent::of_lists(&event.header, &event.hash, &rows, lists)
     }
 
     /// The log's mark at this event.
@@ -78,8 +98,10 @@ impl EncodedEvent {
     }
 
     fn is_for(&self, reader: Reader, lists: &Lists) -> bool {
-        let wanted = match (lists, self.list) {
-            (Lists::Some(wanted), Some(list)) => wanted.contains(&list),
+        let wanted = match lists {
+            Lists::Some(wanted) if !self.lists.is_empty() => {
+                self.lists.iter().any(|list| wanted.contains(list))
+            }
             _ => true,
         };
         wanted && self.reach.includes(reader)

@@ -55,6 +55,13 @@ pub enum Shape {
     Nothing,
 }
 
+impl Shape {
+    /// Whether items are shown with all their cells.
+    pub fn shows_items(&self) -> bool {
+        !matches!(self, Shape::Ack | Shape::Nothing)
+    }
+}
+
 #[derive(Debug)]
 pub enum Command {
     Items(ItemCommand),

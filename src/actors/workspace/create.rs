@@ -13,7 +13,7 @@ use crate::domain::columns::check_name;
 use crate::domain::log::{Actor, EventHeader, GENESIS, digest, link};
 use crate::domain::roles::Role;
 use crate::domain::schema::List;
-use crate::domain::schema_change::from_template;
+use crate::domain::schema_change::{from_template, link_templates};
 use crate::domain::template;
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{ListId, UserId, WorkspaceId};
@@ -105,9 +105,9 @@ async fn first_answer(db: &Db, new: &NewWorkspace) -> Result<Answer, AppError> {
 }
 
 fn lists_of(new: &NewWorkspace, now: chrono::DateTime<Utc>) -> Result<Vec<List>, AppError> {
-    let templates = match new.template.as_deref() {
-        None => Vec::new(),
-        Some("real_estate") => template::real_estate(),
+    let (templates, links) = match new.template.as_deref() {
+        None => (Vec::new(), Vec::new()),
+        Some("real_estate") => (template::real_estate(), template::real_estate_links()),
         Some(_) => {
             return Err(AppError::field(
                 "/template",
@@ -116,10 +116,10 @@ fn lists_of(new: &NewWorkspace, now: chrono::DateTime<Utc>) -> Result<Vec<List>,
             ));
         }
     };
-    (0..)
+    let lists = (0..)
         .zip(templates.iter().zip(&new.list_ids))
-        .map(|(position, (template, id))| from_template(*id, template, position, new.owner, now))
-        .collect()
+        .map(|(position, (template, id))| from_template(*id, template, position, new.owner, now));
+    link_templates(lists.collect::<Result<_, _>>()?, &links, now)
 }
 
 async fn write(
@@ -196,6 +196,7 @@ fn first_event(new: &NewWorkspace, lists: &[List], now: chrono::DateTime<Utc>) -
         }],
         ops: Vec::new(),
         numbers: BTreeMap::new(),
+        links: Vec::new(),
     }
 }
 

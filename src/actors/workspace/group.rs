@@ -12,13 +12,13 @@ use super::command::{Answer, Command, Job, Outcome, Reply, Request, answer_items
 use super::core::{Core, KeptOp};
 use super::done::Done;
 use super::entry::{NewEvent, event, op_row, payload};
-use crate::domain::edit::{Bench, ItemCommand, Verdict, judge};
-use crate::domain::event::ITEMS_CHANGED;
+use crate::domain::edit::{Bench, Verdict, judge};
 use crate::domain::item::{Item, Place};
+use crate::domain::links::Book;
 use crate::domain::log::{Actor, mark};
 use crate::error::AppError;
 use crate::ids::{ListId, UserId};
-use crate::store::commit::{GroupWrite, HeadMove, ItemRow};
+use crate::store::commit::{GroupWrite, HeadMove, ItemRow, LinkRow};
 use crate::telemetry;
 
 struct Member {
@@ -32,6 +32,7 @@ pub(super) struct Group {
     members: Vec<Member>,
     /// Items as the group's commands leave them.
     overlay: HashMap<Place, Arc<Item>>,
+    links: Book,
     /// Items before the group: the versions that must still stand.
     before: HashMap<Place, i64>,
     stored: BTreeMap<Place, String>,
@@ -41,7 +42,7 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(core: &Core, known: HashMap<Place, Arc<Item>>) -> Group {
+    pub(super) fn new(core: &Core, known: HashMap<Place, Arc<Item>>, links: Book) -> Group {
         Group {
             members: Vec::new(),
             before: known
@@ -49,6 +50,7 @@ impl Group {
                 .map(|(place, item)| (*place, item.version))
                 .collect(),
             overlay: known,
+            links,
             stored: BTreeMap::new(),
             next_numbers: BTreeMap::new(),
             // Postgres keeps microseconds: what is hashed must be what is stored.
@@ -64,7 +66,7 @@ impl Group {
     /// Judges a job and takes it in, or gives it back with the reason. A panic is a refusal too.
     pub(super) fn take(&mut self, core: &Core, job: Job) -> Result<(), Box<(Job, AppError)>> {
         let judged = catch_unwind(AssertUnwindSafe(|| self.judge(core, &job.request)));
-        let verdict = match judged {
+        let mut verdict = match judged {
             Ok(Ok(verdict)) => verdict,
             Ok(Err(error)) => return Err(Box::new((job, error))),
             Err(_) => {
@@ -74,11 +76,11 @@ impl Group {
             }
         };
         self.seq += 1;
-        for (item, stored) in verdict.items.iter().zip(&verdict.stored) {
-            let place = (verdict.list.id, item.id);
+        for (place, item, stored) in verdict.written() {
             self.overlay.insert(place, Arc::clone(item));
-            self.stored.insert(place, stored.clone());
+            self.stored.insert(place, stored.to_owned());
         }
+        self.links.take(std::mem::take(&mut verdict.links));
         if self.next_number(core, verdict.list.id) != verdict.next_number {
             self.next_numbers
                 .insert(verdict.list.id, verdict.next_number);
@@ -102,14 +104,20 @@ impl Group {
             let (form, list) = core.open_form(form)?;
             form.judge(list, command)?;
         }
-        judge_items(
+        let members = |user: UserId| core.members.contains_key(&user);
+        judge(
             command,
-            core,
-            &self.overlay,
-            self.next_number(core, command.list()),
-            self.seq + 1,
-            self.now,
-            request.user,
+            &Bench {
+                schema: &core.schema,
+                items: &self.overlay,
+                members: &members,
+                links: &self.links,
+                show: request.shape.shows_items(),
+                next_number: self.next_number(core, command.list()),
+                seq: self.seq + 1,
+                now: self.now,
+                by: request.user,
+            },
         )
     }
 
@@ -130,13 +138,11 @@ impl Group {
             let request = &member.job.request;
             let payloads = member
                 .verdict
-                .items
-                .iter()
-                .zip(&member.verdict.changes)
-                .map(|(item, change)| {
+                .rows()
+                .map(|((list, item), change)| {
                     payload(
-                        Some(member.verdict.list.id),
-                        Some(item.id),
+                        Some(list),
+                        Some(item),
                         None,
                         change.as_bytes().to_vec(),
                         false,
@@ -149,7 +155,7 @@ impl Group {
                 NewEvent {
                     seq: member.seq,
                     at: self.now,
-                    kind: ITEMS_CHANGED,
+                    kind: member.verdict.kind,
                     request,
                     list: Some(member.verdict.list.id),
                     payloads,
@@ -173,7 +179,21 @@ impl Group {
             events,
             ops,
             numbers: self.next_numbers.clone(),
+            links: self.link_rows(),
         }
+    }
+
+    fn link_rows(&self) -> Vec<LinkRow> {
+        let changed = self.links.changed().iter();
+        changed
+            .map(|(pair, placed)| LinkRow {
+                pair: *pair,
+                to_list: placed.from.other_list,
+                from_single: placed.from.single,
+                to_single: placed.from.other_single,
+                row: placed.row,
+            })
+            .collect()
     }
 
     /// One row an item, as the last command of the group leaves it.
@@ -213,11 +233,16 @@ impl Group {
         for (event, member) in write.events.iter().zip(&self.members) {
             let rows: Vec<Option<&str>> = member
                 .verdict
-                .changes
-                .iter()
-                .map(|change| Some(change.as_str()))
+                .rows()
+                .map(|(_, change)| Some(change))
                 .collect();
-            encoded.push(EncodedEvent::new(&event.header, &event.hash, &rows));
+            let lists = member.verdict.rows().map(|((list, _), _)| list);
+            encoded.push(EncodedEvent::of_lists(
+                &event.header,
+                &event.hash,
+                &rows,
+                lists,
+            ));
         }
         done.batches.push(EventBatch::new(
             core.id,
@@ -241,8 +266,8 @@ impl Group {
                     Outcome::Ready(answer)
                 }
                 None => Outcome::Items {
+                    items: member.verdict.answered().to_vec(),
                     list: member.verdict.list,
-                    items: member.verdict.items,
                 },
             };
             done.answers.push((
@@ -266,33 +291,9 @@ impl Member {
             &self.job.request.shape,
             self.seq,
             &self.verdict.list,
-            &self.verdict.items,
+            self.verdict.answered(),
         )
     }
-}
-
-fn judge_items(
-    command: &ItemCommand,
-    core: &Core,
-    items: &HashMap<Place, Arc<Item>>,
-    next_number: i64,
-    seq: i64,
-    now: DateTime<Utc>,
-    by: UserId,
-) -> Result<Verdict, AppError> {
-    let members = |user: UserId| core.members.contains_key(&user);
-    judge(
-        command,
-        &Bench {
-            schema: &core.schema,
-            items,
-            members: &members,
-            next_number,
-            seq,
-            now,
-            by,
-        },
-    )
 }
 
 #[cfg(test)]
@@ -304,7 +305,7 @@ mod tests {
     use super::super::command::{Remember, Shape};
     use super::super::recent::Recent;
     use super::*;
-    use crate::domain::edit::{ItemPatch, NewItem, RawValues};
+    use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues};
     use crate::domain::roles::Role;
     use crate::domain::schema::Schema;
     use crate::domain::schema_change::new_list;
@@ -335,7 +336,7 @@ mod tests {
             seq: 1,
             hash: [0; 32],
             schema_version: 1,
-            schema: Arc::new(Schema { lists }),
+            schema: Arc::new(Schema::new(lists)),
             members: Arc::new(members.iter().map(|user| (*user, Role::Editor)).collect()),
             forms: Arc::default(),
             next_numbers: BTreeMap::new(),
@@ -385,7 +386,7 @@ mod tests {
             }],
             typecast: false,
         };
-        let mut group = Group::new(&core, HashMap::new());
+        let mut group = Group::new(&core, HashMap::new(), Book::default());
         for job in [job(maker, create()), job(editor, edit())] {
             assert!(group.take(&core, job).is_ok());
         }

@@ -113,6 +113,7 @@ async fn commit(
         events: vec![entry.clone()],
         ops: Vec::new(),
         numbers,
+        links: Vec::new(),
     };
     db.in_time(PATIENCE, advance(&mut tx, core, batch)).await?;
     commit_in(db, core, tx, &write, now).await?;

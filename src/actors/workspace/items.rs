@@ -8,6 +8,7 @@ use super::done::{Done, refuse_all};
 use super::durable::{Failure, commit, in_doubt};
 use super::group::Group;
 use super::known;
+use super::links;
 use crate::domain::item::Place;
 use crate::error::AppError;
 use crate::store::{Db, Purpose, StoreError};
@@ -29,15 +30,17 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
                 Err(error) => return refuse_all(done, waiting, error),
             }
         }
-        let places: Vec<Place> = waiting
-            .iter()
-            .flat_map(|job| commands_places(&job.request))
-            .collect();
+        let (links, beyond) = match links::read(db, held.as_mut(), core, &waiting).await {
+            Ok(read) => read,
+            Err(error) => return refuse_all(done, waiting, error.into()),
+        };
+        let named = waiting.iter().flat_map(|job| commands_places(&job.request));
+        let places: Vec<Place> = named.chain(beyond).collect();
         let items = match core.look_up(db, held.as_mut(), places).await {
             Ok(items) => items,
             Err(error) => return refuse_all(done, waiting, error.into()),
         };
-        let mut group = Group::new(core, items);
+        let mut group = Group::new(core, items, links);
         let mut refused = Vec::new();
         for job in waiting {
             if let Err(refusal) = group.take(core, job) {

@@ -18,6 +18,7 @@ mod handle;
 mod import;
 mod items;
 mod known;
+mod links;
 mod news;
 mod presence;
 mod recent;

@@ -9,6 +9,7 @@ use lru::LruCache;
 /// The things, by their last use.
 pub(super) struct Recent<K: Hash + Eq, V> {
     kept: LruCache<K, (V, usize)>,
+    most: NonZeroUsize,
     bytes: usize,
     most_bytes: usize,
 }
@@ -16,7 +17,9 @@ pub(super) struct Recent<K: Hash + Eq, V> {
 impl<K: Hash + Eq, V> Recent<K, V> {
     pub(super) fn new(most: NonZeroUsize, most_bytes: usize) -> Recent<K, V> {
         Recent {
-            kept: LruCache::new(most),
+            // One with a bound of its own takes the memory of all that it may hold at once.
+            kept: LruCache::unbounded(),
+            most,
             bytes: 0,
             most_bytes,
         }
@@ -35,7 +38,7 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         if let Some((_, (_, other))) = self.kept.push(key, (value, bytes)) {
             self.bytes = self.bytes.saturating_sub(other);
         }
-        while self.bytes > self.most_bytes
+        while (self.bytes > self.most_bytes || self.kept.len() > self.most.get())
             && let Some((_, (_, oldest))) = self.kept.pop_lru()
         {
             self.bytes = self.bytes.saturating_sub(oldest);

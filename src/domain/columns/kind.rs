@@ -27,6 +27,8 @@ pub enum ColumnType {
     Address,
     Location,
     User,
+    /// Items of a list. Kept as rows of their own, for they have two ends.
+    Link,
     /// Counted up once when an item is made; stored and read-only.
     AutoNumber,
     CreatedAt,
@@ -36,11 +38,11 @@ pub enum ColumnType {
 }
 
 /// Types of the contract that can't be made yet.
-const NOT_BUILT: [&str; 6] = ["link", "lookup", "rollup", "count", "formula", "file"];
+const NOT_BUILT: [&str; 5] = ["lookup", "rollup", "count", "formula", "file"];
 
 impl ColumnType {
     /// All types that can be made.
-    pub const ALL: [ColumnType; 22] = [
+    pub const ALL: [ColumnType; 23] = [
         ColumnType::Text,
         ColumnType::LongText,
         ColumnType::Number,
@@ -58,6 +60,7 @@ impl ColumnType {
         ColumnType::Address,
         ColumnType::Location,
         ColumnType::User,
+        ColumnType::Link,
         ColumnType::AutoNumber,
         ColumnType::CreatedAt,
         ColumnType::CreatedBy,
@@ -85,6 +88,7 @@ impl ColumnType {
             ColumnType::Address => "address",
             ColumnType::Location => "location",
             ColumnType::User => "user",
+            ColumnType::Link => "link",
             ColumnType::AutoNumber => "auto_number",
             ColumnType::CreatedAt => "created_at",
             ColumnType::CreatedBy => "created_by",
@@ -119,11 +123,12 @@ impl ColumnType {
     }
 
     /// Whether cells of this type are kept with the item's values. The others are read from the
-    /// item's own fields.
+    /// item's own fields, and links from their own table.
     pub fn is_stored(self) -> bool {
         !matches!(
             self,
-            ColumnType::CreatedAt
+            ColumnType::Link
+                | ColumnType::CreatedAt
                 | ColumnType::CreatedBy
                 | ColumnType::UpdatedAt
                 | ColumnType::UpdatedBy
@@ -132,7 +137,12 @@ impl ColumnType {
 
     /// Whether people can't write such cells.
     pub fn is_read_only(self) -> bool {
-        self == ColumnType::AutoNumber || !self.is_stored()
+        self == ColumnType::AutoNumber || !(self.is_stored() || self == ColumnType::Link)
+    }
+
+    /// Whether a text of a file can be read as such a cell.
+    pub fn is_read_from_text(self) -> bool {
+        !self.is_read_only() && self != ColumnType::Link
     }
 
     /// Whether cells hold a number.

@@ -8,6 +8,7 @@ mod contact;
 mod date;
 pub(super) mod json;
 mod kind;
+mod link;
 mod number;
 mod operand;
 mod options;
@@ -31,6 +32,8 @@ use std::collections::HashMap;
 pub use choices::{Choice, Choices, MAX_CHOICES};
 pub use date::DateOrder;
 pub use kind::ColumnType;
+pub(super) use link::use_link_paths;
+pub use link::{LinkOptions, OnDelete, SHOWN_LINKS};
 pub use operand::parse_needle;
 pub use options::Options;
 pub use pattern::Pattern;
@@ -97,7 +100,8 @@ impl Default for TextHints<'_> {
 pub struct CellError {
     /// One of `not_text not_a_number too_precise too_small too_large too_long too_deep too_many
     /// wrong_pattern not_a_date not_a_time not_a_choice not_an_email not_a_phone not_a_url
-    /// not_an_address not_a_location not_a_member not_a_bool bad_text read_only`.
+    /// not_an_address not_a_location not_a_member not_a_bool not_links duplicate use_link_paths bad_text
+    /// read_only`.
     pub code: &'static str,
     /// A sentence for people. Never repeats more than a choice's name of the input.
     pub message: String,
@@ -140,6 +144,7 @@ impl Column {
             ColumnType::Address => place::address_from_json(token),
             ColumnType::Location => place::location_from_json(token),
             ColumnType::User => user::from_json(token, self.options.multiple, ctx),
+            ColumnType::Link => link::from_json(token),
             ColumnType::AutoNumber
             | ColumnType::CreatedAt
             | ColumnType::CreatedBy
@@ -184,6 +189,10 @@ impl Column {
             ColumnType::Address => place::address_from_text(text),
             ColumnType::Location => place::location_from_text(text),
             ColumnType::User => user::from_text(text, self.options.multiple, hints),
+            ColumnType::Link => Err(CellError::new(
+                "not_links",
+                "links are an array of items' ids",
+            )),
             ColumnType::AutoNumber
             | ColumnType::CreatedAt
             | ColumnType::CreatedBy

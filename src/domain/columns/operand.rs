@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use super::json::Token;
 use super::text::check_length;
@@ -11,8 +12,8 @@ use super::{
     CellError, Column, ColumnType, MAX_TEXT, Parsed, checkbox, date, json, number, phone, place,
     select, user,
 };
-use crate::domain::cell::Cell;
-use crate::ids::UserId;
+use crate::domain::cell::{Cell, Links};
+use crate::ids::{ItemId, UserId};
 
 /// `{"me": true}`: whoever asks.
 #[derive(Deserialize)]
@@ -57,6 +58,7 @@ impl Column {
             ColumnType::Address => place::address_from_json(token),
             ColumnType::Location => place::location_from_json(token),
             ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy => users(token, me),
+            ColumnType::Link => items(token),
         }
     }
 }
@@ -70,6 +72,18 @@ fn text(token: Token<'_>) -> Result<Option<String>, CellError> {
     let text = token.into_text("not_text", "a text")?;
     check_length(&text, MAX_TEXT)?;
     Ok((!text.is_empty()).then(|| text.into_owned()))
+}
+
+/// One item or an array of them.
+fn items(token: Token<'_>) -> Parsed {
+    let wrong = || CellError::new("not_links", "an item's id or an array of them");
+    let ids: Vec<Uuid> = match &token {
+        Token::Text(text) => vec![Uuid::try_parse(text).map_err(|_| wrong())?],
+        Token::Array(raw) => serde_json::from_str(raw).map_err(|_| wrong())?,
+        _ => return Err(wrong()),
+    };
+    let ids: Vec<ItemId> = ids.into_iter().map(ItemId).collect();
+    Ok((!ids.is_empty()).then(|| Cell::Links(Links::of(ids))))
 }
 
 /// One user or an array of them, each once.

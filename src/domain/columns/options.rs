@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
 use super::choices::Choices;
+use super::link::LinkOptions;
 use super::pattern::Pattern;
 use super::{CellError, ColumnType, MAX_TEXT, json, number};
 use crate::error::FieldError;
@@ -34,8 +35,10 @@ pub struct Options {
     pub choices: Choices,
     /// phone: ISO 3166-1, two capitals; numbers without a country code are of this country.
     pub region: Option<String>,
-    /// user: whether a cell may name several.
+    /// user, link: whether a cell may name several.
     pub multiple: bool,
+    /// link: where it points.
+    pub link: Option<LinkOptions>,
 }
 
 impl Options {
@@ -69,7 +72,7 @@ impl Options {
                     "unknown_option",
                     &message,
                 ));
-            } else if name == "choices" {
+            } else if name == "choices" || LINK.contains(&name.as_str()) {
                 // Read below: they take up the previous ones even when none are sent.
             } else if value.is_null() {
                 // As if it were not sent.
@@ -85,6 +88,15 @@ impl Options {
             let previous = previous.map(|previous| &previous.choices);
             match Choices::from_json(fields.get("choices"), previous) {
                 Ok(choices) => options.choices = choices,
+                Err(mut wrong) => errors.append(&mut wrong),
+            }
+        }
+        if ty == ColumnType::Link {
+            if let (None, Some(previous)) = (fields.get("multiple"), previous) {
+                options.multiple = previous.multiple;
+            }
+            match LinkOptions::from_json(fields, previous.and_then(|old| old.link.as_ref())) {
+                Ok(link) => options.link = Some(link),
                 Err(mut wrong) => errors.append(&mut wrong),
             }
         }
@@ -165,6 +177,9 @@ impl Options {
             fields.insert("choices".to_owned(), self.choices.to_stored());
             fields.insert("next_choice".to_owned(), self.choices.next().into());
         }
+        if let Some(link) = &self.link {
+            link.write_stored(&mut fields);
+        }
         Value::Object(fields)
     }
 
@@ -183,6 +198,7 @@ impl Options {
                 let _ = options.set(name, value);
             }
         }
+        options.link = stored.as_object().and_then(LinkOptions::from_stored);
         options
     }
 
@@ -206,12 +222,20 @@ impl Options {
             ("region", self.region.clone().map(Value::from)),
             ("multiple", self.multiple.then_some(Value::Bool(true))),
         ];
-        fields
+        let mut fields: Map<String, Value> = fields
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-            .collect()
+            .collect();
+        if let Some(link) = &self.link {
+            fields.insert("multiple".to_owned(), self.multiple.into());
+            link.write(&mut fields);
+        }
+        fields
     }
 }
+
+/// The options that [`LinkOptions`] reads.
+const LINK: [&str; 4] = ["list_id", "inverse_key", "inverse_multiple", "on_delete"];
 
 fn has_option(ty: ColumnType, name: &str) -> bool {
     let names: &[&str] = match ty {
@@ -223,6 +247,13 @@ fn has_option(ty: ColumnType, name: &str) -> bool {
         ColumnType::SingleSelect | ColumnType::MultiSelect => &["choices"],
         ColumnType::Phone => &["region"],
         ColumnType::User => &["multiple"],
+        ColumnType::Link => &[
+            "list_id",
+            "inverse_key",
+            "inverse_multiple",
+            "on_delete",
+            "multiple",
+        ],
         ColumnType::Checkbox
         | ColumnType::Date
         | ColumnType::Email

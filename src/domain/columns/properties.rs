@@ -135,7 +135,8 @@ fn cell(ty: ColumnType) -> BoxedStrategy<Cell> {
         ColumnType::User => subsequence(vec![MEMBER, OTHER_MEMBER], 1..=2)
             .prop_map(|ids| Cell::Users(ids.into_iter().filter_map(user::read).collect()))
             .boxed(),
-        ColumnType::CreatedAt
+        ColumnType::Link
+        | ColumnType::CreatedAt
         | ColumnType::CreatedBy
         | ColumnType::UpdatedAt
         | ColumnType::UpdatedBy => {

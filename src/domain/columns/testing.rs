@@ -4,7 +4,10 @@ use super::*;
 
 /// A column of that type with the options of a request.
 pub(super) fn column(ty: ColumnType, options: &str) -> Column {
-    let options = serde_json::from_str(options).unwrap();
+    let options = match ty {
+        ColumnType::Link => serde_json::json!({ "list_id": MEMBER }),
+        _ => serde_json::from_str(options).unwrap(),
+    };
     Column {
         id: ColumnId::nth(1).unwrap(),
         key: "Key".to_owned(),

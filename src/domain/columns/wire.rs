@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::json;
 use super::{Column, ColumnSet, ColumnType};
-use crate::domain::cell::{Cell, ChoiceId, Values};
+use crate::domain::cell::{Cell, ChoiceId, Linked, Values};
 use crate::ids::UserId;
 
 /// Who made and last changed an item, and when: the source of the columns that are not stored.
@@ -58,9 +58,32 @@ fn write_cells(columns: &ColumnSet, values: &Values, stamps: Option<&Stamps>, ou
         json::write_plain(&column.key, out);
         out.push(':');
         column.write_wire_cell(cell, out);
+        if let Cell::Links(links) = cell {
+            write_count(&column.key, links.count, out);
+        }
         separator = ",";
     }
     out.push('}');
+}
+
+/// Appends how many links a cell has, beside those that are shown.
+fn write_count(key: &str, count: usize, out: &mut String) {
+    json::write_formatted(format_args!(r#","{key}__count":{count}"#), out);
+}
+
+impl Linked {
+    /// Appends `{"id","title"}`, with the `item` where it was asked for.
+    pub fn write_wire(&self, out: &mut String) {
+        json::write_formatted(format_args!(r#"{{"id":"{}","title":"#, self.id), out);
+        match &self.title {
+            Some(title) => json::write_text(title, out),
+            None => out.push_str("null"),
+        }
+        if let Some(item) = &self.item {
+            json::write_formatted(format_args!(r#","item":{item}"#), out);
+        }
+        out.push('}');
+    }
 }
 
 impl Column {
@@ -86,6 +109,7 @@ impl Column {
                 [user] if !self.options.multiple => json::write_user(*user, out),
                 users => json::write_array(users, out, |user, out| json::write_user(*user, out)),
             },
+            Cell::Links(links) => json::write_array(&links.first, out, Linked::write_wire),
             other => other.write_stored(out),
         }
     }

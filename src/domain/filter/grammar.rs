@@ -54,10 +54,11 @@ pub(super) enum Op {
     Empty,
     HasAny,
     HasAll,
+    LinkedTo,
 }
 
 /// Operators of the contract that are still to come.
-pub(super) const NOT_BUILT: [&str; 4] = ["within", "linked_to", "within_box", "within_km"];
+pub(super) const NOT_BUILT: [&str; 3] = ["within", "within_box", "within_km"];
 
 impl Op {
     /// The operator of that name, and whether it is negated.
@@ -78,6 +79,7 @@ impl Op {
             "not_empty" => (Op::Empty, true),
             "has_any" => (Op::HasAny, false),
             "has_all" => (Op::HasAll, false),
+            "linked_to" => (Op::LinkedTo, false),
             _ => return None,
         })
     }
@@ -85,7 +87,11 @@ impl Op {
     /// Whether cells of that type can be asked this.
     pub(super) fn suits(self, ty: ColumnType) -> bool {
         let place = matches!(ty, ColumnType::Address | ColumnType::Location);
+        if ty == ColumnType::Link {
+            return matches!(self, Op::Empty | Op::LinkedTo);
+        }
         match self {
+            Op::LinkedTo => false,
             Op::Equal | Op::Empty => true,
             Op::In => !place,
             Op::Order(_) => !place && !is_set(ty) && ty != ColumnType::Checkbox,
@@ -254,6 +260,12 @@ impl Reader<'_> {
             Op::In if !is_set(column.ty) => Test::OneOf(self.operands(column, value, path)?),
             Op::In | Op::HasAny => Test::HasAny(self.set(column, value, path)?),
             Op::HasAll => Test::HasAll(self.set(column, value, path)?),
+            Op::LinkedTo => {
+                if let Ok(several) = array(value, path) {
+                    self.count_values(several.len(), path)?;
+                }
+                Test::LinkedTo(self.operand(column, value, path)?)
+            }
         })
     }
 

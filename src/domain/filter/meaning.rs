@@ -42,7 +42,7 @@ impl Test {
             Test::Contains(needle) => text(cell).is_some_and(|text| text.contains(needle)),
             Test::StartsWith(needle) => text(cell).is_some_and(|text| text.starts_with(needle)),
             Test::Same(others) => has_all(cell, others) && has_all(others, cell),
-            Test::HasAny(others) => has_any(cell, others),
+            Test::HasAny(others) | Test::LinkedTo(others) => has_any(cell, others),
             Test::HasAll(others) => has_all(cell, others),
         }
     }
@@ -87,6 +87,9 @@ fn has_any(cell: &Cell, others: &Cell) -> bool {
     match (cell, others) {
         (Cell::Choices(all), Cell::Choices(some)) => some.iter().any(|one| all.contains(one)),
         (Cell::Users(all), Cell::Users(some)) => some.iter().any(|one| all.contains(one)),
+        (Cell::Links(all), Cell::Links(some)) => {
+            some.ids().any(|one| all.ids().any(|id| id == one))
+        }
         _ => false,
     }
 }

@@ -68,6 +68,8 @@ pub enum Test {
     HasAny(Cell),
     /// All of these choices or users.
     HasAll(Cell),
+    /// Linked to at least one of these items. Of an item in memory this asks the links that it shows.
+    LinkedTo(Cell),
 }
 
 /// A comparison by order.

@@ -314,7 +314,7 @@ fn a_broken_rule_is_named_by_its_place() {
 #[test]
 fn every_type_knows_its_ops() {
     let all = |names: &str| names.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let names = "eq ne lt lte gt gte in not_in contains not_contains starts_with is_empty not_empty has_any has_all";
+    let names = "eq ne lt lte gt gte in not_in contains not_contains starts_with is_empty not_empty has_any has_all linked_to";
     for ty in ColumnType::ALL {
         let suits: Vec<_> = all(names)
             .into_iter()
@@ -324,6 +324,7 @@ fn every_type_knows_its_ops() {
             ColumnType::Checkbox => "eq ne in not_in is_empty not_empty",
             ColumnType::Address => "eq ne contains not_contains starts_with is_empty not_empty",
             ColumnType::Location => "eq ne is_empty not_empty",
+            ColumnType::Link => "is_empty not_empty linked_to",
             _ if is_set(ty) => "eq ne in not_in is_empty not_empty has_any has_all",
             _ if ty.is_text() => {
                 "eq ne lt lte gt gte in not_in contains not_contains starts_with is_empty not_empty"

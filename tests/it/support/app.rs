@@ -264,6 +264,15 @@ impl Person {
         self.send(Method::PATCH, &api(path), Some(&body), &[]).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PUT, &api(path), Some(&body), &[]).await
+    }
+
+    pub(crate) async fn delete_with(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::DELETE, &api(path), Some(&body), &[])
+            .await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(Method::DELETE, &api(path), None, &[]).await
     }

@@ -300,9 +300,15 @@ impl Replica {
             if event["seq"].as_i64() <= self.read_at.get(list).copied() {
                 return;
             }
-            for ((of, _), row) in &mut self.rows {
-                if of == list {
+            // A link column goes with its inverse.
+            let inverse = &event["data"]["inverse"];
+            let gone = [(list, key)]
+                .into_iter()
+                .chain(inverse["list"].as_str().zip(inverse["key"].as_str()));
+            for (list, key) in gone {
+                for (_, row) in self.rows.iter_mut().filter(|((of, _), _)| of == list) {
                     row.values.remove(key);
+                    row.values.remove(&format!("{key}__count"));
                 }
             }
         }
@@ -352,10 +358,24 @@ fn row(item: &Value) -> Row {
         version: item["version"].as_i64().unwrap(),
         values: values
             .filter(|(_, value)| !value.is_null())
-            .map(|(key, value)| (key.clone(), value.clone()))
+            .map(|(key, value)| (key.clone(), untitled(value)))
             .collect(),
         deleted: false,
     }
+}
+
+/// A cell of links without titles: those are as of each reading, and no event tells of them.
+fn untitled(value: &Value) -> Value {
+    let mut value = value.clone();
+    for link in value.as_array_mut().into_iter().flatten() {
+        if let Some(link) = link
+            .as_object_mut()
+            .filter(|link| link.contains_key("title"))
+        {
+            link.remove("title");
+        }
+    }
+    value
 }
 
 /// A list's items, as pages tell them.

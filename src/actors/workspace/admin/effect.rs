@@ -1,8 +1,8 @@
 //! What a judged change comes to: the parts that are written, the event that tells of them, the answer.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::super::command::Answer;
 use super::super::core::Core;
@@ -10,6 +10,7 @@ use super::super::durable::Attempt;
 use crate::domain::columns::Column;
 use crate::domain::comment::Comment;
 use crate::domain::item::Place;
+use crate::domain::links::Relation;
 use crate::domain::roles::Role;
 use crate::domain::schema::List;
 use crate::domain::view::View;
@@ -19,6 +20,7 @@ use crate::store::forms::FormLink;
 use crate::store::invites::Invite;
 use crate::store::jobs::{NewJob, RowError};
 use crate::store::{self, StoreError, Tx};
+use crate::wire::lists::ColumnOut;
 
 /// What a judged change writes.
 pub(super) enum Change {
@@ -36,6 +38,10 @@ pub(super) enum Change {
     NewList(List),
     List(List),
     Columns(ListId, Vec<Column>),
+    /// Whether an item has one link at most, at either end.
+    Single(Relation, bool, bool),
+    /// A relation that rested is seen again.
+    Awake(Relation),
     QueueJob(Box<NewJob>),
     FailJob(JobId, Value, Vec<RowError>),
     CancelJob(JobId),
@@ -107,6 +113,22 @@ impl Effect {
     pub(super) fn with(mut self, change: Change) -> Effect {
         self.changes.push(change);
         self
+    }
+
+    /// Its event says how columns of another list stand, or of the same: the inverses.
+    pub(super) fn tells_of(&mut self, list: ListId, columns: Vec<Column>) {
+        if columns.is_empty() {
+            return;
+        }
+        let columns: Vec<ColumnOut> = columns.iter().map(ColumnOut::new).collect();
+        let told = json!({"list": list, "columns": columns});
+        let Some(data) = self.data.as_object_mut() else {
+            return;
+        };
+        let inverse = data.entry("inverse").or_insert_with(|| json!([]));
+        if let Some(all) = inverse.as_array_mut() {
+            all.push(told);
+        }
     }
 
     pub(super) fn keeps_shape(mut self) -> Effect {
@@ -183,6 +205,17 @@ pub(super) async fn write(
         Change::Columns(list, columns) => {
             store::schema::save_columns(tx, id, *list, columns, now).await
         }
+        Change::Single(relation, from, to) => {
+            match store::links::set_single(tx, id, *relation, *from, *to).await {
+                Err(StoreError::Conflict { constraint }) if constraint.starts_with("links_") => {
+                    let message = "some cells hold several links";
+                    let lossy = AppError::field("/options/multiple", "lossy", message);
+                    return Err(Attempt::Refused(lossy));
+                }
+                other => other,
+            }
+        }
+        Change::Awake(relation) => store::links::awake(tx, id, *relation).await,
     };
     Ok(written?)
 }

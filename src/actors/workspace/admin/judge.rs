@@ -1,5 +1,8 @@
 //! Whether an administrative command may be, and what it comes to. Writes nothing.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
@@ -11,13 +14,14 @@ use super::{AdminCommand, INVITE_DAYS, comments, forms, views};
 use crate::domain::columns::Column;
 use crate::domain::edit::list_of;
 use crate::domain::membership::{judge_removal, judge_role};
+use crate::domain::relate::{Touched, inverse, relate, relation_of, restore_column, with};
 use crate::domain::roles::{Action, Role};
-use crate::domain::schema::List;
+use crate::domain::schema::{List, Schema};
 use crate::domain::schema_change::{
     MAX_LISTS, add_columns, change_column, change_list, drop_column, new_list,
 };
 use crate::error::{AppError, ErrorCode};
-use crate::ids::UserId;
+use crate::ids::{ListId, UserId};
 use crate::store::invites::Invite;
 use crate::store::{self, Tx};
 use crate::wire::lists::{ColumnOut, ListOut};
@@ -315,13 +319,17 @@ fn judge_schema(
                 .last()
                 .map_or(0, |list| list.position.saturating_add(1));
             let list = new_list(*id, name, columns, position, by, now)?;
+            let keys: Vec<&str> = columns.iter().map(|spec| spec.key.as_str()).collect();
+            let path = |index| format!("/columns/{index}");
+            let (list, others) = relate(&schema.lists, list, &keys, path, now)?;
             let out = json!(ListOut::new(&list));
             let columns = list.columns.iter_all().cloned().collect();
-            Ok(Effect::new("list.created", out.clone(), 201, Some(out))
+            let effect = Effect::new("list.created", out.clone(), 201, Some(out))
                 .on(*id)
                 .at(format!("{location}/{id}"))
                 .with(Change::NewList(list))
-                .with(Change::Columns(*id, columns)))
+                .with(Change::Columns(*id, columns));
+            Ok(with_others(effect, others))
         }
         AdminCommand::UpdateList {
             list,
@@ -334,7 +342,9 @@ fn judge_schema(
         AdminCommand::DeleteList { list } => {
             let mut changed = List::clone(list_of(*list, schema)?);
             changed.deleted_at = Some(now);
-            Ok(Effect::new("list.deleted", json!({"id": list}), 204, None)
+            let hidden = hidden_with(schema, *list);
+            let data = json!({"id": list, "hides": hidden});
+            Ok(Effect::new("list.deleted", data, 204, None)
                 .on(*list)
                 .with(Change::List(changed)))
         }
@@ -343,14 +353,23 @@ fn judge_schema(
             if old.deleted_at.is_none() {
                 return Err(AppError::conflict("The list is not in the trash"));
             }
-            Ok(list_effect(
-                "list.restored",
-                List {
-                    deleted_at: None,
-                    ..List::clone(old)
-                },
-                200,
-            ))
+            let living = List {
+                deleted_at: None,
+                ..List::clone(old)
+            };
+            let mut effect = list_effect("list.restored", living.clone(), 200);
+            let mut lists = schema.lists.clone();
+            lists.insert(*list, Arc::new(living));
+            let schema = Schema::new(lists);
+            let relations: BTreeSet<_> =
+                schema.ends(*list).iter().map(|end| end.relation).collect();
+            if let Some(data) = effect.data.as_object_mut() {
+                data.insert("shows".to_owned(), json!(hidden_with(&schema, *list)));
+            }
+            effect
+                .changes
+                .extend(relations.into_iter().map(Change::Awake));
+            Ok(effect)
         }
         AdminCommand::CreateColumn {
             list,
@@ -360,27 +379,35 @@ fn judge_schema(
             let old = list_of(*list, schema)?;
             let specs = std::slice::from_ref(spec.as_ref());
             let changed = add_columns(old, specs, |_| String::new(), now)?;
+            let keys = [spec.key.as_str()];
+            let (changed, others) = relate(&schema.lists, changed, &keys, |_| String::new(), now)?;
             let column = changed
                 .columns
                 .by_key(&spec.key)
                 .cloned()
                 .ok_or_else(AppError::not_found)?;
-            Ok(column_effect("column.created", changed, vec![column], 201)
-                .at(format!("{location}/{}", spec.key)))
+            let effect = column_effect("column.created", changed, vec![column], 201)
+                .at(format!("{location}/{}", spec.key));
+            Ok(with_others(effect, others))
         }
         AdminCommand::AddColumns { list, specs } => {
             let old = list_of(*list, schema)?;
-            let changed = add_columns(old, specs, |index| format!("/columns/{index}"), now)?;
+            let path = |index| format!("/columns/{index}");
+            let changed = add_columns(old, specs, path, now)?;
+            let keys: Vec<&str> = specs.iter().map(|spec| spec.key.as_str()).collect();
+            let (changed, others) = relate(&schema.lists, changed, &keys, path, now)?;
             let added = specs
                 .iter()
                 .filter_map(|spec| changed.columns.by_key(&spec.key).cloned())
                 .collect();
-            Ok(column_effect("column.created", changed, added, 201))
+            let effect = column_effect("column.created", changed, added, 201);
+            Ok(with_others(effect, others))
         }
         AdminCommand::UpdateColumn { list, key, patch } => {
             let (changed, column) = change_column(list_of(*list, schema)?, key, patch, now)?;
             let all = changed.columns.iter_all().cloned().collect();
-            let mut effect = column_effect("column.updated", changed, vec![column], 200);
+            let mut effect = column_effect("column.updated", changed, vec![column.clone()], 200);
+            mirror(&mut effect, schema, *list, &column);
             // A move numbers the others anew.
             if patch.position.is_some() {
                 effect.changes.push(Change::Columns(*list, all));
@@ -390,15 +417,96 @@ fn judge_schema(
         AdminCommand::DeleteColumn { list, key } => {
             let (changed, dropped) = drop_column(list_of(*list, schema)?, key, now)?;
             let data = json!({"list": list, "key": key});
-            Ok(Effect::new("column.deleted", data, 204, None)
+            let other = inverse(&schema.lists, &dropped);
+            let other = other.map(|(other, column)| (other.id, column.clone()));
+            let mut effect = Effect::new("column.deleted", data, 204, None)
                 .on(*list)
                 .with(Change::List(changed))
-                .with(Change::Columns(*list, vec![dropped])))
+                .with(Change::Columns(*list, vec![dropped]));
+            if let Some((other, mut column)) = other {
+                if let Some(data) = effect.data.as_object_mut() {
+                    let told = json!({"list": other, "key": column.key});
+                    data.insert("inverse".to_owned(), told);
+                }
+                column.deleted = true;
+                effect.changes.push(Change::Columns(other, vec![column]));
+            }
+            Ok(effect)
+        }
+        AdminCommand::RestoreColumn { list, key } => {
+            let old = list_of(*list, schema)?;
+            let (column, other) = restore_column(&schema.lists, old, key)?;
+            let relation = relation_of(*list, &column);
+            let changed = with(old, column.clone(), now);
+            let mut effect = column_effect("column.restored", changed, vec![column], 200);
+            if let Some((other, column)) = other {
+                effect.tells_of(other, vec![column.clone()]);
+                effect.changes.push(Change::Columns(other, vec![column]));
+            }
+            effect.changes.extend(relation.map(Change::Awake));
+            Ok(effect)
         }
         _ => Err(AppError::internal(anyhow::anyhow!(
             "not a command on the schema"
         ))),
     }
+}
+
+/// Inverse columns, which come with the change.
+fn with_others(mut effect: Effect, others: Vec<Touched>) -> Effect {
+    for Touched { list, columns } in others {
+        effect.tells_of(list.id, columns.clone());
+        effect.changes.push(Change::Columns(list.id, columns));
+    }
+    effect
+}
+
+/// What the other end must say when a link column changes how many a cell holds.
+fn mirror(effect: &mut Effect, schema: &Schema, list: ListId, column: &Column) {
+    let before = schema
+        .lists
+        .get(&list)
+        .and_then(|list| list.columns.by_id(&column.id));
+    let same = before.is_none_or(|before| before.options.multiple == column.options.multiple);
+    let Some(relation) = relation_of(list, column).filter(|_| !same) else {
+        return;
+    };
+    let (mut one, mut other) = (!column.options.multiple, false);
+    if let Some((there, inverse)) = inverse(&schema.lists, column) {
+        let mut inverse = inverse.clone();
+        other = !inverse.options.multiple;
+        if let Some(link) = &mut inverse.options.link {
+            link.inverse_multiple = column.options.multiple;
+        }
+        effect.tells_of(there.id, vec![inverse.clone()]);
+        effect
+            .changes
+            .push(Change::Columns(there.id, vec![inverse]));
+    }
+    if column
+        .options
+        .link
+        .as_ref()
+        .is_some_and(|link| link.backward)
+    {
+        std::mem::swap(&mut one, &mut other);
+    }
+    effect.changes.push(Change::Single(relation, one, other));
+}
+
+/// The link columns of other lists that show nothing while this list is in the trash.
+fn hidden_with(schema: &Schema, list: ListId) -> Vec<Value> {
+    let others = schema
+        .ends(list)
+        .iter()
+        .filter(|end| end.other_list != list);
+    others
+        .filter_map(|end| {
+            let other = schema.live(end.other_list)?;
+            let column = other.columns.by_id(&end.other_column?)?;
+            Some(json!({"list": other.id, "key": column.key}))
+        })
+        .collect()
 }
 
 fn list_effect(kind: &'static str, list: List, status: u16) -> Effect {

@@ -121,6 +121,11 @@ pub enum AdminCommand {
         list: ListId,
         command: ViewCommand,
     },
+    /// Takes back the column that was deleted last under this key.
+    RestoreColumn {
+        list: ListId,
+        key: String,
+    },
     /// Queues an import whose file is on disk and planned.
     QueueImport {
         job: Box<NewJob>,
@@ -255,6 +260,7 @@ async fn attempt_once(
             .map(|remember| op_row(request.user, remember, core.seq + 1, &effect.answer))
             .collect(),
         numbers: BTreeMap::new(),
+        links: Vec::new(),
     };
     commit_in(db, core, tx, &write, now).await?;
 
