@@ -189,6 +189,10 @@ async fn a_parameter_that_a_route_does_not_take_is_refused_wherever_it_is() {
 async fn a_condition_that_a_route_would_not_heed_is_refused_wherever_it_is() {
     let (_app, owner, workspace, list) = ground().await;
     let item = owner.item(&list, json!({"Price": 1})).await;
+    let options = json!({"list_id": last(&list), "multiple": true});
+    let related = json!({"key": "Related", "name": "Related", "type": "link", "options": options});
+    let columns = format!("{list}/columns");
+    owner.post(&columns, related).await.is(201);
     let comment = owner
         .post(
             &format!("{list}/items/{item}/comments"),
@@ -230,6 +234,11 @@ async fn a_condition_that_a_route_would_not_heed_is_refused_wherever_it_is() {
             .send(method, &format!("/api/v1{place}"), Some(&body), &stale)
             .await;
         if route.takes_if_match() {
+            assert_eq!(
+                answer.status, 412,
+                "{} {}: {}",
+                route.method, route.path, answer.text
+            );
             answer.refuses(412, "precondition_failed");
         } else {
             answer.refuses(422, "validation");

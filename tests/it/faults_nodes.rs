@@ -213,9 +213,21 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
     for (client, replica) in replicas.iter_mut().enumerate() {
         let socket = urls[client % 2].trim_start_matches("http://");
         replica.settle(end, socket, &urls).await;
+        let living = replica.living();
+        let missing: Vec<_> = pages
+            .iter()
+            .filter(|(at, row)| living.get(at) != Some(row))
+            .collect();
+        let strange: Vec<_> = living
+            .iter()
+            .filter(|(at, row)| pages.get(at) != Some(row))
+            .collect();
         assert!(
-            replica.living() == pages,
-            "client {client} sees something else"
+            living == pages,
+            "client {client}, at {:?} after {} resumptions and {} resets, misses {missing:?} and holds {strange:?}",
+            replica.position(),
+            replica.resumed,
+            replica.resets,
         );
         resumed += replica.resumed;
     }
