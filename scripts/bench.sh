@@ -17,7 +17,8 @@ done
 [ -n "$url" ] || { echo "the server did not start within two minutes" >&2; exit 1; }
 field() { sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",]*\).*/\1/p" "$folder/postgres.json"; }
 database="postgres://postgres:$(field superuser_password)@127.0.0.1:$(field port)/estatebase"
-DATABASE_OWNER_URL=$database "$program" bench --url "$url" --server-pid $server "$@" || missed=1
+served="postgres://estatebase_web:$(field app_password)@127.0.0.1:$(field port)/estatebase"
+DATABASE_URL=$served DATABASE_OWNER_URL=$database "$program" bench --url "$url" --server-pid $server "$@" || missed=1
 kill -INT $server && wait $server || true
 began=$(date +%s%N)
 "$program" serve --data-dir "$folder" --port "${url##*:}" --rate-limit off --log warn >"$folder/said" &

@@ -10,6 +10,7 @@ pub mod figure;
 pub mod hub;
 pub mod imports;
 pub mod memory;
+pub mod nodes;
 pub mod pages;
 pub mod pgbench;
 
@@ -28,6 +29,7 @@ use super::loadtest::{LoadPlan, LoadReport};
 use super::open_files;
 use figure::Figure;
 use hub::Crowd;
+use nodes::Course;
 
 /// Measures a running server, against the plain Postgres beneath it where there is a ratio.
 #[derive(Clone, Debug, clap::Args)]
@@ -52,6 +54,18 @@ pub struct BenchArgs {
     /// Sockets that are told of the same events; ten times as many are idle.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=6000))]
     pub sockets: u16,
+    /// The server's database, as the role that servers sign in with: for servers of the bench's own.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub server_database: Option<String>,
+    /// Clients of a server that is killed.
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u16).range(1..=6000))]
+    pub clients: u16,
+    /// Seconds that Redis is away.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub away: u64,
+    /// Seconds of five times the edits that a server can take.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    pub overload: u64,
     /// Only these groups.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Group>,
@@ -70,6 +84,8 @@ pub enum Group {
     Beside,
     /// Sockets: their cost, deliveries, acknowledged edits, replays.
     Hub,
+    /// Faults: servers of the bench's own are killed, cut off, stalled and asked for too much.
+    Nodes,
 }
 
 /// What every group needs.
@@ -119,6 +135,9 @@ pub async fn measure(args: &BenchArgs) -> anyhow::Result<Vec<Figure>> {
     };
     if wants(Group::Hub) {
         hub::measure(&bench, Crowd::of(args.sockets), &mut add).await?;
+    }
+    if wants(Group::Nodes) {
+        nodes::measure(&bench, &Course::of(args), &mut add).await?;
     }
     if wants(Group::Edits) {
         add(edits::measure(&bench).await?);

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::stream::{SplitSink, SplitStream};
 use futures::{FutureExt, SinkExt, StreamExt};
 use serde::Serialize;
 use tokio::net::TcpStream;
@@ -75,6 +76,12 @@ impl From<tungstenite::Error> for SocketError {
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
+
+/// The half of a socket that sends.
+pub struct Sending(SplitSink<WebSocketStream<MaybeTlsStream<TcpStream>>, Message>);
+
+/// The half that hears. Pings are answered while it does.
+pub struct Hearing(SplitStream<WebSocketStream<MaybeTlsStream<TcpStream>>>);
 
 impl Socket {
     /// Connects, says hello and waits for the welcome.
@@ -161,11 +168,7 @@ impl Socket {
     /// # Errors
     /// See [`SocketError`].
     pub async fn feed(&mut self, frame: &impl Serialize) -> Result<(), SocketError> {
-        let text = serde_json::to_string(frame).map_err(|source| SocketError::Frame {
-            source,
-            excerpt: "a frame of our own".into(),
-        })?;
-        Ok(self.stream.feed(Message::text(text)).await?)
+        Ok(self.stream.feed(message(frame)?).await?)
     }
 
     /// Writes out what is in the buffer.
@@ -181,20 +184,18 @@ impl Socket {
     /// # Errors
     /// See [`SocketError`].
     pub async fn next(&mut self) -> Result<Utf8Bytes, SocketError> {
-        loop {
-            match self.stream.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
-                Some(Ok(Message::Close(close))) => return Err(closed(close)),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error.into()),
-                None => return Err(closed(None)),
-            }
-        }
+        next_text(&mut self.stream).await
     }
 
     /// A text frame that has already arrived, if there is one.
     pub fn next_if_ready(&mut self) -> Option<Result<Utf8Bytes, SocketError>> {
         self.next().now_or_never()
+    }
+
+    /// Both halves, for whoever must hear while it can't send.
+    pub fn split(self) -> (Sending, Hearing) {
+        let (sending, hearing) = self.stream.split();
+        (Sending(sending), Hearing(hearing))
     }
 
     /// Says good-bye, without waiting for the answer.
@@ -218,6 +219,56 @@ impl Socket {
         let no_nagle = true;
         let (stream, _) = connect_async_with_config(request, Some(config), no_nagle).await?;
         Ok(Self { stream })
+    }
+}
+
+impl Sending {
+    /// Puts a frame into the buffer, to go out with the next [`flush`](Self::flush).
+    ///
+    /// # Errors
+    /// See [`SocketError`].
+    pub async fn feed(&mut self, frame: &impl Serialize) -> Result<(), SocketError> {
+        Ok(self.0.feed(message(frame)?).await?)
+    }
+
+    /// Writes out what is in the buffer.
+    ///
+    /// # Errors
+    /// See [`SocketError`].
+    pub async fn flush(&mut self) -> Result<(), SocketError> {
+        Ok(self.0.flush().await?)
+    }
+}
+
+impl Hearing {
+    /// The next text frame, as it came. Cancel-safe.
+    ///
+    /// # Errors
+    /// See [`SocketError`].
+    pub async fn next(&mut self) -> Result<Utf8Bytes, SocketError> {
+        next_text(&mut self.0).await
+    }
+}
+
+fn message(frame: &impl Serialize) -> Result<Message, SocketError> {
+    let text = serde_json::to_string(frame).map_err(|source| SocketError::Frame {
+        source,
+        excerpt: "a frame of our own".into(),
+    })?;
+    Ok(Message::text(text))
+}
+
+async fn next_text(
+    stream: &mut (impl futures::Stream<Item = Result<Message, tungstenite::Error>> + Unpin),
+) -> Result<Utf8Bytes, SocketError> {
+    loop {
+        match stream.next().await {
+            Some(Ok(Message::Text(text))) => return Ok(text),
+            Some(Ok(Message::Close(close))) => return Err(closed(close)),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Err(error.into()),
+            None => return Err(closed(None)),
+        }
     }
 }
 

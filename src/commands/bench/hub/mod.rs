@@ -64,7 +64,7 @@ pub async fn measure(
 }
 
 /// Whether this process and the server's may hold so many sockets; why not.
-fn room_for(sockets: u32, server: Option<u32>) -> Result<(), String> {
+pub(super) fn room_for(sockets: u32, server: Option<u32>) -> Result<(), String> {
     let needed = u64::from(sockets) + BESIDE_SOCKETS;
     for (who, limit) in [
         ("the bench", open_files::raise()),
@@ -101,6 +101,10 @@ mod tests {
             seconds: 1,
             million: 1000,
             sockets: 5,
+            server_database: None,
+            clients: 5,
+            away: 1,
+            overload: 1,
             only: vec![Group::Hub],
             json: false,
         })
