@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, Person, TestApp, ground};
+use crate::support::app::{Answer, Person, TestApp, ground, last};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_a_problem_document_with_the_callers_request_id() {
