@@ -351,6 +351,10 @@ fn meaning(name: &str) -> Option<&'static str> {
             "URL-encoded JSON: `{\"and\":[…]}`, `{\"or\":[…]}`, `{\"not\":…}` or \
              `{\"column\",\"op\",\"value\"}`."
         }
+        "If-Match" => {
+            "The item's `ETag`, or several, as the caller knows it; another version now is 412. Taken on \
+             these routes alone."
+        }
         "limit" => "1 to 1000; 100 when left out.",
         "sort" => {
             "A column's key, with `-` in front for descending. Texts are ordered by their Unicode \

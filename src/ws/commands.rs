@@ -21,6 +21,8 @@ use crate::wire::frames::{self, Create, Delete, Edit, MAX_FRAME_ITEMS, ServerFra
 
 /// Commands of one socket that may be under way.
 const MAX_IN_FLIGHT: usize = 512;
+/// And the octets of their frames, for what waits for the lane is kept until it was its turn.
+const MAX_OCTETS_IN_FLIGHT: usize = 512 * 1024;
 
 impl Session {
     pub(super) fn edit(&mut self, edit: Edit, ctx: &mut Context) {
@@ -78,7 +80,9 @@ impl Session {
         if let Err(error) = check(op, Utc::now()) {
             return self.reject(op, &error, ctx);
         }
-        if self.in_flight >= MAX_IN_FLIGHT {
+        let octets = self.heard;
+        if self.in_flight >= MAX_IN_FLIGHT || self.octets_in_flight + octets > MAX_OCTETS_IN_FLIGHT
+        {
             let reason = "Wait for answers before you send more";
             let error = AppError::new(ErrorCode::RateLimited, reason);
             return self.reject(op, &error, ctx);
@@ -95,6 +99,7 @@ impl Session {
             command: Command::Items(command),
         };
         self.in_flight += 1;
+        self.octets_in_flight += octets;
         let known = self.subscriptions.handle(workspace);
         let gateway = Arc::clone(&self.gateway);
         let work = async move {
@@ -106,6 +111,7 @@ impl Session {
         };
         Session::spawn(ctx, work, move |session, result, ctx| {
             session.in_flight -= 1;
+            session.octets_in_flight -= octets;
             match result {
                 Ok(reply) => session.acknowledge(op, reply, ctx),
                 Err(error) => session.reject(op, &error, ctx),

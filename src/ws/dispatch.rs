@@ -19,6 +19,7 @@ const MAX_BAD_FRAMES: u32 = 10;
 impl Session {
     /// Runs a frame.
     pub(super) fn frame(&mut self, text: &str, ctx: &mut Context) {
+        self.heard = text.len();
         let frame = match ClientFrame::parse(text) {
             Ok(frame) => frame,
             Err(error) => return self.bad_frame(error.to_string(), ctx),

@@ -48,8 +48,11 @@ pub(super) struct Session {
     pub(super) subscriptions: Subscriptions,
     pub(super) appearance: Appearance,
     pub(super) bad_frames: u32,
-    /// Commands under way.
+    /// Octets of the frame that is read now.
+    pub(super) heard: usize,
+    /// Commands under way, and the octets that they came in.
     pub(super) in_flight: usize,
+    pub(super) octets_in_flight: usize,
     /// A piece of a past is being fetched.
     pub(super) fetching: bool,
     /// The next step of the delivery is under way.
@@ -96,7 +99,9 @@ impl Session {
             subscriptions: Subscriptions::default(),
             appearance: Appearance::default(),
             bad_frames: 0,
+            heard: 0,
             in_flight: 0,
+            octets_in_flight: 0,
             fetching: false,
             stepping: false,
             flow: Flow::new(),
