@@ -2,6 +2,7 @@
 //! the past that leads there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -16,6 +17,9 @@ use crate::domain::schema::Schema;
 use crate::error::AppError;
 use crate::ids::{ListId, UserId, WorkspaceId};
 use crate::wire::frames::Position;
+
+/// How long this server may take to come to where a socket already was.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// A join, as it goes out.
 pub(super) struct Join {
@@ -50,6 +54,10 @@ impl Join {
             return Err(AppError::gone("The workspace is in the trash"));
         }
         check_lists(&self.lists, &snapshot.schema)?;
+        if let Some(since) = &self.since {
+            // It comes from another server, which was ahead: better a moment than to read all again.
+            handle.reach(since.seq, CAUGHT_UP_WITHIN).await;
+        }
         let (hub, at) = handle
             .subscribe(self.session, self.user, self.outbox)
             .await?

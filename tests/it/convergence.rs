@@ -244,7 +244,7 @@ impl Client {
                 self.connected().await;
                 let pages = self.pages();
                 let moment = Duration::from_millis(20);
-                let _ = tokio::time::timeout(moment, self.replica.hear(&pages)).await;
+                let _ = self.replica.listen(moment, &pages).await;
             }
         }
     }

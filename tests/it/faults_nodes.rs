@@ -153,7 +153,7 @@ async fn servers_that_are_replaced_one_by_one_fail_nobody() {
                 }
                 while !over.load(Ordering::SeqCst) && replica.is_connected() {
                     let moment = Duration::from_millis(500);
-                    let _ = tokio::time::timeout(moment, replica.hear(&urls)).await;
+                    let _ = replica.listen(moment, &urls).await;
                 }
             }
             replica

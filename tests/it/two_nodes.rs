@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::support::app::TestApp;
+use crate::support::socket::Socket;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_servers_write_one_busy_workspace_and_refuse_nothing() {
@@ -79,4 +80,37 @@ async fn two_servers_write_one_busy_workspace_and_refuse_nothing() {
         assert_eq!(person.seq(&workspace).await, now);
     }
     owner.verified(&workspace).await;
+}
+
+/// A client moves between servers faster than they hear of each other: that costs a moment, and not a
+/// reading of everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_moves_to_a_server_that_is_behind_goes_on_where_it_stood() {
+    let here = TestApp::new().await;
+    let elsewhere = here.again();
+    let owner = here.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Price", "number")]).await;
+    // Both know the workspace.
+    owner.at(&elsewhere).get(&list).await.is(200);
+    let mut socket = Socket::open(&here, &owner).await;
+    socket.follow(&workspace, None).await;
+    let mut at = &here;
+    for (n, next) in [&elsewhere, &here, &elsewhere].into_iter().enumerate() {
+        owner.at(at).item(&list, json!({"Price": n})).await;
+        let seen = socket.next("events").await;
+        let since = json!({"seq": seen["through"], "mark": seen["mark"]});
+        socket = Socket::open(next, &owner).await;
+        let subscribed = socket.follow(&workspace, Some(since)).await;
+        assert_eq!(subscribed["seq"], seen["through"]);
+        at = next;
+    }
+    owner.at(at).item(&list, json!({"Price": 9})).await;
+    assert_eq!(
+        socket.next("events").await["events"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }

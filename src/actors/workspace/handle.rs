@@ -169,8 +169,10 @@ impl WorkspaceHandle {
         Arc::clone(&self.snapshot.borrow())
     }
 
-    /// Waits until the workspace is at `seq`, at most `patience`; whether it is.
+    /// Waits until the workspace is at `seq`, at most `patience`; whether it is. What another server
+    /// wrote is looked for at once.
     pub async fn reach(&self, seq: i64, patience: Duration) -> bool {
+        self.nudge(seq);
         let mut snapshot = self.snapshot.clone();
         let reached = snapshot.wait_for(|snapshot| snapshot.seq >= seq);
         matches!(tokio::time::timeout(patience, reached).await, Ok(Ok(_)))

@@ -148,14 +148,25 @@ impl Replica {
 
     /// Takes in the next frame; its type.
     pub(crate) async fn hear(&mut self, pages: &[String]) -> Result<String, Gone> {
+        let frame = self.next().await?;
+        self.take_in(&frame, pages).await?;
+        Ok(frame["type"].as_str().unwrap().to_owned())
+    }
+
+    /// Takes in the next frame, if one comes that soon. One that came is taken in to its end: what is read
+    /// for it must not be left half-way.
+    pub(crate) async fn listen(&mut self, moment: Duration, pages: &[String]) -> Result<(), Gone> {
+        match tokio::time::timeout(moment, self.next()).await {
+            Ok(frame) => self.take_in(&frame?, pages).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Value, Gone> {
         loop {
             let stream = self.stream.as_mut().ok_or(Gone(String::new()))?;
             match stream.next().await {
-                Some(Ok(Message::Text(text))) => {
-                    let frame: Value = serde_json::from_str(&text).unwrap();
-                    self.take_in(&frame, pages).await?;
-                    return Ok(frame["type"].as_str().unwrap().to_owned());
-                }
+                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 other => return Err(self.lost(format!("{other:?}"))),
             }
