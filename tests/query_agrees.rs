@@ -15,6 +15,7 @@ use estatebase::domain::filter::Filter;
 use estatebase::domain::fold::fold;
 use estatebase::domain::item::Item;
 use estatebase::domain::schema::List;
+use estatebase::domain::search::{Search, Selection, searched};
 use estatebase::domain::sort::{Position, Sort};
 use estatebase::ids::{ItemId, ListId, UserId, WorkspaceId};
 use estatebase::store::{Db, Purpose, Tx, items_query};
@@ -463,9 +464,12 @@ const OPS: [&str; 15] = [
 
 /// A condition on some column; one that a column can't be asked is not a filter, and is tried again.
 fn condition(columns: &ColumnSet, rng: &mut StdRng) -> String {
+    let (all, op) = (
+        columns.iter().collect::<Vec<_>>(),
+        *OPS.choose(rng).unwrap(),
+    );
     loop {
-        let all: Vec<_> = columns.iter().collect();
-        let (column, op) = (*all.choose(rng).unwrap(), *OPS.choose(rng).unwrap());
+        let column = *all.choose(rng).unwrap();
         let set = matches!(
             column.ty,
             ColumnType::MultiSelect
@@ -546,7 +550,7 @@ async fn paged(
     db: &Db,
     workspace: WorkspaceId,
     list: &List,
-    filter: Option<&Filter>,
+    selection: &Selection,
     sort: &Sort,
     size: usize,
 ) -> Vec<Item> {
@@ -558,7 +562,7 @@ async fn paged(
             &mut tx,
             workspace,
             list,
-            filter,
+            selection,
             sort,
             after.as_ref(),
             limit,
@@ -575,7 +579,7 @@ async fn paged(
         all.extend(page);
         assert!(all.len() <= ROWS, "pages repeat each other");
         if !full {
-            let count = items_query::count(&mut tx, workspace, list, filter)
+            let count = items_query::count(&mut tx, workspace, list, selection)
                 .await
                 .unwrap();
             assert_eq!(usize::try_from(count).unwrap(), all.len());
@@ -584,10 +588,10 @@ async fn paged(
     }
 }
 
-fn expected(items: &[Item], list: &List, filter: Option<&Filter>, sort: &Sort) -> Vec<Item> {
+fn expected(items: &[Item], list: &List, selection: &Selection, sort: &Sort) -> Vec<Item> {
     let mut some: Vec<_> = items
         .iter()
-        .filter(|item| filter.is_none_or(|filter| filter.matches(&list.columns, item)))
+        .filter(|item| selection.matches(&list.columns, item))
         .map(|item| (sort.position(&list.columns, item), item))
         .collect();
     some.sort_by(|(a, _), (b, _)| sort.compare(&list.columns, a, b));
@@ -625,27 +629,28 @@ async fn compare_pages(owner: PgPool, app: Db) {
         .iter()
         .map(|column| column.key.clone())
         .collect();
-    let (mut telling, mut by_op) = (0, BTreeMap::new());
+    let (mut telling, mut by_op, mut by_second) = (0, BTreeMap::new(), 0);
     for round in 0..QUESTIONS {
         // Every column is sorted by, both ways; every seventh question has no sort.
-        let key = &keys[round / 2 % keys.len()];
-        let key = if round % 2 == 0 {
-            key.clone()
+        let sorted = if round % 7 == 6 {
+            Vec::new()
         } else {
-            format!("-{key}")
+            sort_keys(&keys, round, &mut rng)
         };
-        let sort = if round % 7 == 6 {
-            None
-        } else {
-            Some(key.as_str())
-        };
-        let sort = Sort::parse(sort, &list.columns).unwrap();
+        let sort = Sort::parse(sorted.iter().map(String::as_str), &list.columns).unwrap();
         let json = (round % 5 > 0).then(|| filter(&list.columns, 1, &mut rng));
         let filter = json
             .as_ref()
             .map(|json| Filter::parse(json, &list.columns, people()[0]).expect(json));
 
-        let wanted = expected(&items, &list, filter.as_ref(), &sort);
+        let words = (round % 4 == 0).then(|| words(&list.columns, &mut rng));
+        let selection = Selection {
+            filter,
+            search: words
+                .as_ref()
+                .and_then(|words| Search::parse(words).expect(words)),
+        };
+        let wanted = expected(&items, &list, &selection, &sort);
         let sizes = [
             wanted.len() / 7 + 1,
             wanted.len() / 3 + 1,
@@ -657,11 +662,20 @@ async fn compare_pages(owner: PgPool, app: Db) {
         } else {
             *sizes.choose(&mut rng).unwrap()
         };
-        let found = paged(&app, workspace, &list, filter.as_ref(), &sort, size).await;
+        let found = paged(&app, workspace, &list, &selection, &sort, size).await;
         let ids = |items: &[Item]| items.iter().map(|item| item.id).collect::<Vec<_>>();
-        assert_eq!(ids(&found), ids(&wanted), "{json:?} {sort:?} by {size}");
+        assert_eq!(
+            ids(&found),
+            ids(&wanted),
+            "{json:?} {words:?} {sort:?} by {size}"
+        );
         assert_eq!(found, wanted);
 
+        if sorted.len() > 1 {
+            let first = Sort::parse(sorted.first().map(String::as_str), &list.columns).unwrap();
+            let by_first = expected(&items, &list, &selection, &first);
+            by_second += usize::from(ids(&by_first) != ids(&wanted));
+        }
         telling += usize::from(!wanted.is_empty() && wanted.len() < items.len());
         for op in OPS.iter().filter(|op| {
             json.as_ref()
@@ -672,10 +686,51 @@ async fn compare_pages(owner: PgPool, app: Db) {
     }
     // The questions tell something: most answers are neither nothing nor everything.
     assert!(telling > QUESTIONS / 2, "{telling}");
+    // The second column and those behind it decide something.
+    assert!(by_second > QUESTIONS / 4, "{by_second}");
     assert!(
         by_op.len() == OPS.len() && by_op.values().all(|count| *count > 10),
         "{by_op:?}"
     );
+}
+
+/// One or two parts of texts, of addresses or of choices' names, by which something may be found.
+fn words(columns: &ColumnSet, rng: &mut StdRng) -> String {
+    let all: Vec<_> = searched(columns).collect();
+    (0..rng.random_range(1..3))
+        .map(|_| {
+            let column = all.choose(rng).unwrap();
+            let needle = match column.ty {
+                ty if ty.is_select() => format!(
+                    "\"{}\"",
+                    ["ACT", "old", "wn", "Pending"].choose(rng).unwrap()
+                ),
+                _ => needle(column, rng),
+            };
+            serde_json::from_str::<String>(&needle).unwrap() + " "
+        })
+        .collect()
+}
+
+/// One to five keys of columns, the first in turn.
+fn sort_keys(keys: &[String], round: usize, rng: &mut StdRng) -> Vec<String> {
+    let signed = |key: &str, descending: bool| {
+        if descending {
+            format!("-{key}")
+        } else {
+            key.to_owned()
+        }
+    };
+    let mut chosen = vec![keys[round / 2 % keys.len()].clone()];
+    let mut sorted = vec![signed(&chosen[0], round % 2 == 1)];
+    for _ in 0..rng.random_range(0..5) {
+        let key = keys.choose(rng).unwrap();
+        if !chosen.contains(key) {
+            sorted.push(signed(key, rng.random()));
+            chosen.push(key.clone());
+        }
+    }
+    sorted
 }
 
 #[tokio::test]
@@ -691,16 +746,12 @@ async fn compare_conditions(owner: PgPool, app: Db) {
     for _ in 0..800 {
         let json = condition(&list.columns, &mut rng);
         let filter = Filter::parse(&json, &list.columns, people()[0]).unwrap();
-        let wanted = expected(&items, &list, Some(&filter), &Sort::default());
-        let found = paged(
-            &app,
-            workspace,
-            &list,
-            Some(&filter),
-            &Sort::default(),
-            1_000,
-        )
-        .await;
+        let selection = Selection {
+            filter: Some(filter.clone()),
+            search: None,
+        };
+        let wanted = expected(&items, &list, &selection, &Sort::default());
+        let found = paged(&app, workspace, &list, &selection, &Sort::default(), 1_000).await;
         assert_eq!(found, wanted, "{json}");
         let Filter::Is(condition) = filter else {
             unreachable!()
@@ -709,6 +760,31 @@ async fn compare_conditions(owner: PgPool, app: Db) {
     }
     // All ops of all 22 types, as far as they make sense: 205 pairs; chance may leave out a few.
     assert!(asked.len() > 140, "{}", asked.len());
+}
+
+#[tokio::test]
+async fn words_are_found_alike() {
+    Database::with(compare_searches).await;
+}
+
+async fn compare_searches(owner: PgPool, app: Db) {
+    let mut rng = StdRng::seed_from_u64(11);
+    let (workspace, list) = (WorkspaceId(Uuid::from_u128(1)), list());
+    let items = fill(&owner, workspace, &list, &mut rng).await;
+    let (mut some, mut all) = (0, 0);
+    for _ in 0..200 {
+        let words = words(&list.columns, &mut rng);
+        let selection = Selection {
+            filter: None,
+            search: Search::parse(&words).expect(&words),
+        };
+        let wanted = expected(&items, &list, &selection, &Sort::default());
+        let found = paged(&app, workspace, &list, &selection, &Sort::default(), 1_000).await;
+        assert_eq!(found, wanted, "{words:?}");
+        some += usize::from(!wanted.is_empty() && wanted.len() < items.len());
+        all += usize::from(selection.is_all());
+    }
+    assert!(some > 150 && all < 10, "{some} {all}");
 }
 
 #[tokio::test]

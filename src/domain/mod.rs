@@ -19,6 +19,7 @@ pub mod presence;
 pub mod roles;
 pub mod schema;
 pub mod schema_change;
+pub mod search;
 pub mod sort;
 pub mod template;
 pub mod view;
