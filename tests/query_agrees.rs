@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use estatebase::domain::aggregate::{Figure, Figures, Group, LevelIn, MetricIn};
 use estatebase::domain::cell::{Cell, ChoiceId, ColumnId, read_stored};
 use estatebase::domain::columns::{
     Choice, Choices, Column, ColumnSet, ColumnType, Options, ParseContext,
@@ -18,7 +19,7 @@ use estatebase::domain::schema::List;
 use estatebase::domain::search::{Search, Selection, searched};
 use estatebase::domain::sort::{Position, Sort};
 use estatebase::ids::{ItemId, ListId, UserId, WorkspaceId};
-use estatebase::store::{Db, Purpose, Tx, items_query};
+use estatebase::store::{Db, Purpose, Tx, aggregate, items_query};
 use migration::{Migrator, MigratorTrait as _};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -785,6 +786,125 @@ async fn compare_searches(owner: PgPool, app: Db) {
         all += usize::from(selection.is_all());
     }
     assert!(some > 150 && all < 10, "{some} {all}");
+}
+
+const METRICS: [&str; 8] = [
+    "filled", "empty", "distinct", "sum", "avg", "median", "min", "max",
+];
+const BUCKETS: [&str; 5] = ["day", "week", "month", "quarter", "year"];
+
+/// Up to three levels and eight metrics of any column; those that a column can't be asked are left
+/// out.
+fn figures(columns: &ColumnSet, rng: &mut StdRng) -> Figures {
+    let all: Vec<_> = columns.iter().collect();
+    let (mut levels, mut metrics) = (Vec::new(), Vec::new());
+    for _ in 0..rng.random_range(0..4) {
+        levels.push(LevelIn {
+            column: all.choose(rng).unwrap().key.clone(),
+            bucket: rng
+                .random_ratio(1, 2)
+                .then(|| (*BUCKETS.choose(rng).unwrap()).to_owned()),
+        });
+    }
+    for _ in 0..rng.random_range(0..9) {
+        metrics.push(MetricIn {
+            op: (*METRICS.choose(rng).unwrap()).to_owned(),
+            column: Some(all.choose(rng).unwrap().key.clone()),
+        });
+    }
+    metrics.push(MetricIn {
+        op: "count".to_owned(),
+        column: None,
+    });
+    for level in &mut levels {
+        let alone = Figures::parse(std::slice::from_ref(level), &[], columns);
+        if alone.is_err_and(|wrong| wrong[0].code == "bad_bucket") {
+            level.bucket = None;
+        }
+    }
+    levels.retain(|level| Figures::parse(std::slice::from_ref(level), &[], columns).is_ok());
+    metrics.retain(|metric| Figures::parse(&[], std::slice::from_ref(metric), columns).is_ok());
+    Figures::parse(&levels, &metrics, columns).unwrap()
+}
+
+#[tokio::test]
+async fn figures_from_sql_are_those_of_the_items() {
+    Database::with(compare_figures).await;
+}
+
+async fn compare_figures(owner: PgPool, app: Db) {
+    let mut rng = StdRng::seed_from_u64(13);
+    let (workspace, list) = (WorkspaceId(Uuid::from_u128(1)), list());
+    let items = fill(&owner, workspace, &list, &mut rng).await;
+    fill(&owner, WorkspaceId(Uuid::from_u128(2)), &list, &mut rng).await;
+    let ask = async |selection: &Selection, figures: &Figures| -> Vec<Group> {
+        let mut tx = Tx::begin(&app, workspace, Purpose::Read).await.unwrap();
+        let groups = aggregate::figures(&mut tx, workspace, &list, selection, figures).await;
+        groups.unwrap().unwrap()
+    };
+    // Each metric of each column and each group alone, then all of it together.
+    let mut questions = Vec::new();
+    for column in list.columns.iter() {
+        for op in METRICS {
+            let metric = MetricIn {
+                op: op.to_owned(),
+                column: Some(column.key.clone()),
+            };
+            questions.extend(Figures::parse(&[], &[metric], &list.columns).ok());
+        }
+        for bucket in BUCKETS.into_iter().map(Some).chain([None]) {
+            let level = LevelIn {
+                column: column.key.clone(),
+                bucket: bucket.map(str::to_owned),
+            };
+            let count = MetricIn {
+                op: "count".to_owned(),
+                column: None,
+            };
+            questions.extend(Figures::parse(&[level], &[count], &list.columns).ok());
+        }
+    }
+    assert!(
+        questions.len() > 22 * 3 + 6 * 5 + 4 * 5 + 18,
+        "{}",
+        questions.len()
+    );
+    let alone = questions.len();
+    questions.extend((0..200).map(|_| figures(&list.columns, &mut rng)));
+    let (mut groups, mut numbers) = (0, 0);
+    for (round, figures) in questions.iter().enumerate() {
+        let mut selection = Selection::default();
+        if round >= alone && round % 3 > 0 {
+            let json = filter(&list.columns, 1, &mut rng);
+            selection.filter = Some(Filter::parse(&json, &list.columns, people()[0]).unwrap());
+        }
+        if round >= alone && round % 5 == 0 {
+            selection.search = Search::parse(&words(&list.columns, &mut rng)).unwrap();
+        }
+        let chosen = expected(&items, &list, &selection, &Sort::default());
+        let wanted = figures.of(&list.columns, &chosen);
+        assert_eq!(
+            ask(&selection, figures).await,
+            wanted,
+            "{figures:?} {selection:?}"
+        );
+        let counted: i64 = wanted
+            .iter()
+            .filter_map(|group| match group.figures.last() {
+                Some(Figure::Count(count)) if round >= alone => Some(count),
+                _ => None,
+            })
+            .sum();
+        assert!(round < alone || usize::try_from(counted).unwrap() == chosen.len());
+        groups += usize::from(wanted.len() > 3);
+        let is_number = |figure: &Figure| matches!(figure, Figure::Number(Some(_)));
+        numbers += wanted
+            .iter()
+            .flat_map(|group| &group.figures)
+            .filter(|figure| is_number(figure))
+            .count();
+    }
+    assert!(groups > 100 && numbers > 1_000, "{groups} {numbers}");
 }
 
 #[tokio::test]

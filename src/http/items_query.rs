@@ -241,30 +241,44 @@ impl Question {
     fn read(asked: &Asked, list: &List, me: UserId) -> Result<Question, AppError> {
         let mut errors: Vec<FieldError> =
             asked.unbuilt.iter().map(|path| not_built(path)).collect();
-        let filter = asked.filter.as_ref().and_then(|json| {
-            Filter::parse(json.get(), &list.columns, me)
-                .map_err(|wrong| errors.extend(wrong))
-                .ok()
-        });
-        let search = Search::parse(asked.q.as_deref().unwrap_or_default())
-            .map_err(|wrong| errors.push(wrong))
-            .ok();
+        let filter = asked.filter.as_deref().map(RawValue::get);
+        let selection = selection(filter, asked.q.as_deref(), list, me, &mut errors);
         let keys = asked.sort.iter().flat_map(Keys::iter);
         let sort = Sort::parse(keys, &list.columns)
             .map_err(|wrong| errors.push(wrong))
             .ok();
         if errors.is_empty() {
             Ok(Question {
-                selection: Selection {
-                    filter,
-                    search: search.flatten(),
-                },
+                selection,
                 sort: sort.unwrap_or_default(),
             })
         } else {
             Err(AppError::fields(errors))
         }
     }
+}
+
+/// Which items a filter and words ask for; what is wrong with either is added to `errors`.
+pub(super) fn selection(
+    filter: Option<&str>,
+    q: Option<&str>,
+    list: &List,
+    me: UserId,
+    errors: &mut Vec<FieldError>,
+) -> Selection {
+    let mut selection = Selection::default();
+    match filter
+        .map(|json| Filter::parse(json, &list.columns, me))
+        .transpose()
+    {
+        Ok(filter) => selection.filter = filter,
+        Err(wrong) => errors.extend(wrong),
+    }
+    match Search::parse(q.unwrap_or_default()) {
+        Ok(search) => selection.search = search,
+        Err(wrong) => errors.push(wrong),
+    }
+    selection
 }
 
 fn not_built(path: &str) -> FieldError {

@@ -104,16 +104,16 @@ pub async fn estimate(
 }
 
 /// The values of a statement while its text is written.
-struct Statement<'c> {
-    columns: &'c ColumnSet,
-    arguments: PgArguments,
+pub(super) struct Statement<'c> {
+    pub(super) columns: &'c ColumnSet,
+    pub(super) arguments: PgArguments,
     /// The placeholders of columns' ids and of their choices, each bound once.
     ids: HashMap<ColumnId, String>,
     choices: HashMap<ColumnId, String>,
 }
 
 impl<'c> Statement<'c> {
-    fn new(columns: &'c ColumnSet) -> Self {
+    pub(super) fn new(columns: &'c ColumnSet) -> Self {
         Statement {
             columns,
             arguments: PgArguments::default(),
@@ -123,7 +123,7 @@ impl<'c> Statement<'c> {
     }
 
     /// Binds a value: its placeholder.
-    fn bind<'v, T>(&mut self, value: T) -> Result<String, StoreError>
+    pub(super) fn bind<'v, T>(&mut self, value: T) -> Result<String, StoreError>
     where
         T: Encode<'v, Postgres> + Type<Postgres>,
     {
@@ -159,7 +159,7 @@ impl<'c> Statement<'c> {
         ))
     }
 
-    fn living(
+    pub(super) fn living(
         &mut self,
         workspace: WorkspaceId,
         list: &List,
@@ -357,7 +357,7 @@ impl<'c> Statement<'c> {
     }
 
     /// The column's expression (see the head of this file), a text not yet folded.
-    fn value(&mut self, column: &Column) -> Result<String, StoreError> {
+    pub(super) fn value(&mut self, column: &Column) -> Result<String, StoreError> {
         Ok(match column.ty {
             ColumnType::CreatedAt => "i.created_at".to_owned(),
             ColumnType::UpdatedAt => "i.updated_at".to_owned(),
@@ -424,7 +424,7 @@ impl<'c> Statement<'c> {
     }
 
     /// The ids of a column's choices in the order in which people put them.
-    fn choices(&mut self, column: &Column) -> Result<String, StoreError> {
+    pub(super) fn choices(&mut self, column: &Column) -> Result<String, StoreError> {
         if let Some(choices) = self.choices.get(&column.id) {
             return Ok(choices.clone());
         }
@@ -484,7 +484,7 @@ fn text_keys(text: &str) -> Vec<String> {
     vec![folded_key(text), format!(r#"({text} COLLATE "C")"#)]
 }
 
-fn folded_key(text: &str) -> String {
+pub(super) fn folded_key(text: &str) -> String {
     format!(r#"(estatebase.fold({text}) COLLATE "C")"#)
 }
 
