@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use estatebase::domain::aggregate::{Figure, Figures, Group, LevelIn, MetricIn};
 use estatebase::domain::cell::{Cell, ChoiceId, ColumnId, read_stored};
 use estatebase::domain::columns::{
     Choice, Choices, Column, ColumnSet, ColumnType, Options, ParseContext,
@@ -15,9 +16,10 @@ use estatebase::domain::filter::Filter;
 use estatebase::domain::fold::fold;
 use estatebase::domain::item::Item;
 use estatebase::domain::schema::List;
+use estatebase::domain::search::{Search, Selection, searched};
 use estatebase::domain::sort::{Position, Sort};
 use estatebase::ids::{ItemId, ListId, UserId, WorkspaceId};
-use estatebase::store::{Db, Purpose, Tx, items_query};
+use estatebase::store::{Db, Purpose, Tx, aggregate, items_query};
 use migration::{Migrator, MigratorTrait as _};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
@@ -467,9 +469,12 @@ const OPS: [&str; 15] = [
 
 /// A condition on some column; one that a column can't be asked is not a filter, and is tried again.
 fn condition(columns: &ColumnSet, rng: &mut StdRng) -> String {
+    let (all, op) = (
+        columns.iter().collect::<Vec<_>>(),
+        *OPS.choose(rng).unwrap(),
+    );
     loop {
-        let all: Vec<_> = columns.iter().collect();
-        let (column, op) = (*all.choose(rng).unwrap(), *OPS.choose(rng).unwrap());
+        let column = *all.choose(rng).unwrap();
         let set = matches!(
             column.ty,
             ColumnType::MultiSelect
@@ -550,7 +555,7 @@ async fn paged(
     db: &Db,
     workspace: WorkspaceId,
     list: &List,
-    filter: Option<&Filter>,
+    selection: &Selection,
     sort: &Sort,
     size: usize,
 ) -> Vec<Item> {
@@ -562,7 +567,7 @@ async fn paged(
             &mut tx,
             workspace,
             list,
-            filter,
+            selection,
             sort,
             after.as_ref(),
             limit,
@@ -579,7 +584,7 @@ async fn paged(
         all.extend(page);
         assert!(all.len() <= ROWS, "pages repeat each other");
         if !full {
-            let count = items_query::count(&mut tx, workspace, list, filter)
+            let count = items_query::count(&mut tx, workspace, list, selection)
                 .await
                 .unwrap();
             assert_eq!(usize::try_from(count).unwrap(), all.len());
@@ -588,10 +593,10 @@ async fn paged(
     }
 }
 
-fn expected(items: &[Item], list: &List, filter: Option<&Filter>, sort: &Sort) -> Vec<Item> {
+fn expected(items: &[Item], list: &List, selection: &Selection, sort: &Sort) -> Vec<Item> {
     let mut some: Vec<_> = items
         .iter()
-        .filter(|item| filter.is_none_or(|filter| filter.matches(&list.columns, item)))
+        .filter(|item| selection.matches(&list.columns, item))
         .map(|item| (sort.position(&list.columns, item), item))
         .collect();
     some.sort_by(|(a, _), (b, _)| sort.compare(&list.columns, a, b));
@@ -629,27 +634,28 @@ async fn compare_pages(owner: PgPool, app: Db) {
         .iter()
         .map(|column| column.key.clone())
         .collect();
-    let (mut telling, mut by_op) = (0, BTreeMap::new());
+    let (mut telling, mut by_op, mut by_second) = (0, BTreeMap::new(), 0);
     for round in 0..QUESTIONS {
         // Every column is sorted by, both ways; every seventh question has no sort.
-        let key = &keys[round / 2 % keys.len()];
-        let key = if round % 2 == 0 {
-            key.clone()
+        let sorted = if round % 7 == 6 {
+            Vec::new()
         } else {
-            format!("-{key}")
+            sort_keys(&keys, round, &mut rng)
         };
-        let sort = if round % 7 == 6 {
-            None
-        } else {
-            Some(key.as_str())
-        };
-        let sort = Sort::parse(sort, &list.columns).unwrap();
+        let sort = Sort::parse(sorted.iter().map(String::as_str), &list.columns).unwrap();
         let json = (round % 5 > 0).then(|| filter(&list.columns, 1, &mut rng));
         let filter = json
             .as_ref()
             .map(|json| Filter::parse(json, &list.columns, people()[0]).expect(json));
 
-        let wanted = expected(&items, &list, filter.as_ref(), &sort);
+        let words = (round % 4 == 0).then(|| words(&list.columns, &mut rng));
+        let selection = Selection {
+            filter,
+            search: words
+                .as_ref()
+                .and_then(|words| Search::parse(words).expect(words)),
+        };
+        let wanted = expected(&items, &list, &selection, &sort);
         let sizes = [
             wanted.len() / 7 + 1,
             wanted.len() / 3 + 1,
@@ -661,11 +667,20 @@ async fn compare_pages(owner: PgPool, app: Db) {
         } else {
             *sizes.choose(&mut rng).unwrap()
         };
-        let found = paged(&app, workspace, &list, filter.as_ref(), &sort, size).await;
+        let found = paged(&app, workspace, &list, &selection, &sort, size).await;
         let ids = |items: &[Item]| items.iter().map(|item| item.id).collect::<Vec<_>>();
-        assert_eq!(ids(&found), ids(&wanted), "{json:?} {sort:?} by {size}");
+        assert_eq!(
+            ids(&found),
+            ids(&wanted),
+            "{json:?} {words:?} {sort:?} by {size}"
+        );
         assert_eq!(found, wanted);
 
+        if sorted.len() > 1 {
+            let first = Sort::parse(sorted.first().map(String::as_str), &list.columns).unwrap();
+            let by_first = expected(&items, &list, &selection, &first);
+            by_second += usize::from(ids(&by_first) != ids(&wanted));
+        }
         telling += usize::from(!wanted.is_empty() && wanted.len() < items.len());
         for op in OPS.iter().filter(|op| {
             json.as_ref()
@@ -676,10 +691,51 @@ async fn compare_pages(owner: PgPool, app: Db) {
     }
     // The questions tell something: most answers are neither nothing nor everything.
     assert!(telling > QUESTIONS / 2, "{telling}");
+    // The second column and those behind it decide something.
+    assert!(by_second > QUESTIONS / 4, "{by_second}");
     assert!(
         by_op.len() == OPS.len() && by_op.values().all(|count| *count > 10),
         "{by_op:?}"
     );
+}
+
+/// One or two parts of texts, of addresses or of choices' names, by which something may be found.
+fn words(columns: &ColumnSet, rng: &mut StdRng) -> String {
+    let all: Vec<_> = searched(columns).collect();
+    (0..rng.random_range(1..3))
+        .map(|_| {
+            let column = all.choose(rng).unwrap();
+            let needle = match column.ty {
+                ty if ty.is_select() => format!(
+                    "\"{}\"",
+                    ["ACT", "old", "wn", "Pending"].choose(rng).unwrap()
+                ),
+                _ => needle(column, rng),
+            };
+            serde_json::from_str::<String>(&needle).unwrap() + " "
+        })
+        .collect()
+}
+
+/// One to five keys of columns, the first in turn.
+fn sort_keys(keys: &[String], round: usize, rng: &mut StdRng) -> Vec<String> {
+    let signed = |key: &str, descending: bool| {
+        if descending {
+            format!("-{key}")
+        } else {
+            key.to_owned()
+        }
+    };
+    let mut chosen = vec![keys[round / 2 % keys.len()].clone()];
+    let mut sorted = vec![signed(&chosen[0], round % 2 == 1)];
+    for _ in 0..rng.random_range(0..5) {
+        let key = keys.choose(rng).unwrap();
+        if !chosen.contains(key) {
+            sorted.push(signed(key, rng.random()));
+            chosen.push(key.clone());
+        }
+    }
+    sorted
 }
 
 #[tokio::test]
@@ -695,16 +751,12 @@ async fn compare_conditions(owner: PgPool, app: Db) {
     for _ in 0..800 {
         let json = condition(&list.columns, &mut rng);
         let filter = Filter::parse(&json, &list.columns, people()[0]).unwrap();
-        let wanted = expected(&items, &list, Some(&filter), &Sort::default());
-        let found = paged(
-            &app,
-            workspace,
-            &list,
-            Some(&filter),
-            &Sort::default(),
-            1_000,
-        )
-        .await;
+        let selection = Selection {
+            filter: Some(filter.clone()),
+            search: None,
+        };
+        let wanted = expected(&items, &list, &selection, &Sort::default());
+        let found = paged(&app, workspace, &list, &selection, &Sort::default(), 1_000).await;
         assert_eq!(found, wanted, "{json}");
         let Filter::Is(condition) = filter else {
             unreachable!()
@@ -713,6 +765,150 @@ async fn compare_conditions(owner: PgPool, app: Db) {
     }
     // All ops of all 22 types, as far as they make sense: 205 pairs; chance may leave out a few.
     assert!(asked.len() > 140, "{}", asked.len());
+}
+
+#[tokio::test]
+async fn words_are_found_alike() {
+    Database::with(compare_searches).await;
+}
+
+async fn compare_searches(owner: PgPool, app: Db) {
+    let mut rng = StdRng::seed_from_u64(11);
+    let (workspace, list) = (WorkspaceId(Uuid::from_u128(1)), list());
+    let items = fill(&owner, workspace, &list, &mut rng).await;
+    let (mut some, mut all) = (0, 0);
+    for _ in 0..200 {
+        let words = words(&list.columns, &mut rng);
+        let selection = Selection {
+            filter: None,
+            search: Search::parse(&words).expect(&words),
+        };
+        let wanted = expected(&items, &list, &selection, &Sort::default());
+        let found = paged(&app, workspace, &list, &selection, &Sort::default(), 1_000).await;
+        assert_eq!(found, wanted, "{words:?}");
+        some += usize::from(!wanted.is_empty() && wanted.len() < items.len());
+        all += usize::from(selection.is_all());
+    }
+    assert!(some > 150 && all < 10, "{some} {all}");
+}
+
+const METRICS: [&str; 8] = [
+    "filled", "empty", "distinct", "sum", "avg", "median", "min", "max",
+];
+const BUCKETS: [&str; 5] = ["day", "week", "month", "quarter", "year"];
+
+/// Up to three levels and eight metrics of any column; those that a column can't be asked are left
+/// out.
+fn figures(columns: &ColumnSet, rng: &mut StdRng) -> Figures {
+    let all: Vec<_> = columns.iter().collect();
+    let (mut levels, mut metrics) = (Vec::new(), Vec::new());
+    for _ in 0..rng.random_range(0..4) {
+        levels.push(LevelIn {
+            column: all.choose(rng).unwrap().key.clone(),
+            bucket: rng
+                .random_ratio(1, 2)
+                .then(|| (*BUCKETS.choose(rng).unwrap()).to_owned()),
+        });
+    }
+    for _ in 0..rng.random_range(0..9) {
+        metrics.push(MetricIn {
+            op: (*METRICS.choose(rng).unwrap()).to_owned(),
+            column: Some(all.choose(rng).unwrap().key.clone()),
+        });
+    }
+    metrics.push(MetricIn {
+        op: "count".to_owned(),
+        column: None,
+    });
+    for level in &mut levels {
+        let alone = Figures::parse(std::slice::from_ref(level), &[], columns);
+        if alone.is_err_and(|wrong| wrong[0].code == "bad_bucket") {
+            level.bucket = None;
+        }
+    }
+    levels.retain(|level| Figures::parse(std::slice::from_ref(level), &[], columns).is_ok());
+    metrics.retain(|metric| Figures::parse(&[], std::slice::from_ref(metric), columns).is_ok());
+    Figures::parse(&levels, &metrics, columns).unwrap()
+}
+
+#[tokio::test]
+async fn figures_from_sql_are_those_of_the_items() {
+    Database::with(compare_figures).await;
+}
+
+async fn compare_figures(owner: PgPool, app: Db) {
+    let mut rng = StdRng::seed_from_u64(13);
+    let (workspace, list) = (WorkspaceId(Uuid::from_u128(1)), list());
+    let items = fill(&owner, workspace, &list, &mut rng).await;
+    fill(&owner, WorkspaceId(Uuid::from_u128(2)), &list, &mut rng).await;
+    let ask = async |selection: &Selection, figures: &Figures| -> Vec<Group> {
+        let mut tx = Tx::begin(&app, workspace, Purpose::Read).await.unwrap();
+        let groups = aggregate::figures(&mut tx, workspace, &list, selection, figures).await;
+        groups.unwrap().unwrap()
+    };
+    // Each metric of each column and each group alone, then all of it together.
+    let mut questions = Vec::new();
+    for column in list.columns.iter() {
+        for op in METRICS {
+            let metric = MetricIn {
+                op: op.to_owned(),
+                column: Some(column.key.clone()),
+            };
+            questions.extend(Figures::parse(&[], &[metric], &list.columns).ok());
+        }
+        for bucket in BUCKETS.into_iter().map(Some).chain([None]) {
+            let level = LevelIn {
+                column: column.key.clone(),
+                bucket: bucket.map(str::to_owned),
+            };
+            let count = MetricIn {
+                op: "count".to_owned(),
+                column: None,
+            };
+            questions.extend(Figures::parse(&[level], &[count], &list.columns).ok());
+        }
+    }
+    assert!(
+        questions.len() > 22 * 3 + 6 * 5 + 4 * 5 + 18,
+        "{}",
+        questions.len()
+    );
+    let alone = questions.len();
+    questions.extend((0..200).map(|_| figures(&list.columns, &mut rng)));
+    let (mut groups, mut numbers) = (0, 0);
+    for (round, figures) in questions.iter().enumerate() {
+        let mut selection = Selection::default();
+        if round >= alone && round % 3 > 0 {
+            let json = filter(&list.columns, 1, &mut rng);
+            selection.filter = Some(Filter::parse(&json, &list.columns, people()[0]).unwrap());
+        }
+        if round >= alone && round % 5 == 0 {
+            selection.search = Search::parse(&words(&list.columns, &mut rng)).unwrap();
+        }
+        let chosen = expected(&items, &list, &selection, &Sort::default());
+        let wanted = figures.of(&list.columns, &chosen);
+        assert_eq!(
+            ask(&selection, figures).await,
+            wanted,
+            "{figures:?} {selection:?}"
+        );
+        let counted: i64 = wanted
+            .iter()
+            .filter_map(|group| match group.figures.last() {
+                Some(Figure::Count(count)) if round >= alone => Some(count),
+                _ => None,
+            })
+            .sum();
+        assert!(round < alone || usize::try_from(counted).unwrap() == chosen.len());
+        groups += usize::from(wanted.len() > 3);
+        let is_number = |figure: &Figure| matches!(figure, Figure::Number(Some(_)));
+        numbers += wanted
+            .iter()
+            .flat_map(|group| &group.figures)
+            .filter(|figure| is_number(figure))
+            .count();
+    }
+    assert!(groups > 100 && numbers > 1_000, "{groups} {numbers}");
 }
 
 #[tokio::test]

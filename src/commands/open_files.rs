@@ -9,7 +9,7 @@ pub fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
-        ..limit.clone()
+        ..limit
     };
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,

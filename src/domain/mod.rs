@@ -1,6 +1,7 @@
 //! The rules of the product, pure: no IO, no clock, no randomness; time and ids come in as
 //! arguments, so that everything here runs under property tests and seeds.
 
+pub mod aggregate;
 pub mod cell;
 pub mod columns;
 pub mod comment;
@@ -21,6 +22,7 @@ pub mod relate;
 pub mod roles;
 pub mod schema;
 pub mod schema_change;
+pub mod search;
 pub mod sort;
 pub mod template;
 pub mod view;

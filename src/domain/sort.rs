@@ -2,14 +2,16 @@
 //! means, and the positions in it at which pages end. Whatever else sorts (SQL, an index) must agree.
 //!
 //! # Order
-//! As [`Column::compare`] says; empty cells last in both directions; where cells are equal, by the
-//! item's id, in both directions ascending. A position carries the value by which it was sorted, so
-//! that it stays good when its item changes or goes, and must fit into an address; texts therefore
-//! count with their first [`SORTED_TEXT`] characters alone, and ties beyond them fall to the id.
+//! By the first column, where that says equal by the second, and so on: as [`Column::compare`] says,
+//! empty cells last in both directions; where all are equal, by the item's id, ascending whatever the
+//! directions. A position carries the values by which it was sorted, so that it stays good when its
+//! item changes or goes, and must fit into an address; texts therefore count with their first
+//! [`SORTED_TEXT`] characters alone, which the columns of a sort share evenly.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::cell::{Cell, ColumnId};
@@ -18,13 +20,16 @@ use super::item::Item;
 use crate::error::FieldError;
 use crate::ids::ItemId;
 
-/// So many characters of a text take part in the order.
+/// So many characters of texts take part in the order, in all columns of a sort together.
 pub const SORTED_TEXT: usize = 1_000;
+/// By so many columns may be sorted.
+pub const MAX_SORTED: usize = 5;
 
 /// The order of a list's items. By default that of their ids, which is by age.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sort {
-    pub by: Option<(ColumnId, Direction)>,
+    /// At most [`MAX_SORTED`] columns, none twice, the one that decides first in front.
+    by: Vec<(ColumnId, Direction)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,67 +41,100 @@ pub enum Direction {
 /// Where an item stands in the order of one sort.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Position {
-    /// What stands in the sorted column, a text cut after [`SORTED_TEXT`] characters.
-    pub cell: Option<Cell>,
+    /// What stands in the sorted columns, texts cut to what is sorted of them.
+    pub cells: Vec<Option<Cell>>,
     pub item: ItemId,
 }
 
 impl Sort {
     /// Reads keys of columns, each with a `-` in front for descending; none for the order of ids.
-    /// The path of an error is `/sort`, its code `unknown_column`, `bad_sort` or `not_built`.
+    /// The path of an error is `/sort`, its code `unknown_column`, `bad_sort`, `too_many` or `duplicate`.
     pub fn parse<'k>(
         keys: impl IntoIterator<Item = &'k str>,
         columns: &ColumnSet,
     ) -> Result<Sort, FieldError> {
-        let mut keys = keys.into_iter();
-        let Some(first) = keys.next() else {
-            return Ok(Sort::default());
-        };
-        let (key, direction) = match first.strip_prefix('-') {
-            Some(key) => (key, Direction::Descending),
-            None => (first, Direction::Ascending),
-        };
-        let column = columns
-            .by_key(key)
-            .ok_or_else(|| error("unknown_column", format!("no column {key:?}")))?;
-        if column.ty == ColumnType::Link {
-            return Err(error("bad_sort", "items can't be sorted by their links"));
+        let mut sort = Sort::default();
+        for key in keys {
+            let (key, direction) = match key.strip_prefix('-') {
+                Some(key) => (key, Direction::Descending),
+                None => (key, Direction::Ascending),
+            };
+            let column = columns
+                .by_key(key)
+                .ok_or_else(|| error("unknown_column", format!("no column {key:?}")))?;
+            if column.ty == ColumnType::Link {
+                return Err(error("bad_sort", "items can't be sorted by their links"));
+            }
+            if sort.by.iter().any(|(id, _)| *id == column.id) {
+                return Err(error("duplicate", format!("{key:?} stands there twice")));
+            }
+            if sort.by.len() == MAX_SORTED {
+                return Err(error("too_many", format!("more than {MAX_SORTED} columns")));
+            }
+            sort.by.push((column.id, direction));
         }
-        match keys.next() {
-            None => Ok(Sort {
-                by: Some((column.id, direction)),
-            }),
-            Some(_) => Err(error(
-                "not_built",
-                "sorting by more than one column is not built yet",
-            )),
-        }
+        Ok(sort)
+    }
+
+    /// Whether no column is sorted by, only the items' ids.
+    pub fn is_by_id(&self) -> bool {
+        self.by.is_empty()
+    }
+
+    /// The columns by which is sorted, with their directions. One that the list doesn't have orders
+    /// nothing.
+    pub fn columns<'c>(
+        &self,
+        columns: &'c ColumnSet,
+    ) -> impl Iterator<Item = (Option<&'c Column>, Direction)> {
+        self.by
+            .iter()
+            .map(|(id, direction)| (columns.by_id(id), *direction))
+    }
+
+    /// So many characters of each text take part in the order.
+    pub fn text_length(&self) -> usize {
+        SORTED_TEXT / self.by.len().max(1)
     }
 
     /// Where an item stands.
     pub fn position(&self, columns: &ColumnSet, item: &Item) -> Position {
-        let cell = self.column(columns).and_then(|column| item.cell(column));
+        let length = self.text_length();
+        let cells = self
+            .columns(columns)
+            .map(|(column, _)| item.cell(column?))
+            .map(|cell| cell.map(|cell| cut(cell.into_owned(), length)));
         Position {
-            cell: cell.map(|cell| cut(cell.into_owned())),
+            cells: cells.collect(),
             item: item.id,
         }
     }
 
     /// The order of two positions of this sort.
     pub fn compare(&self, columns: &ColumnSet, a: &Position, b: &Position) -> Ordering {
-        let by_cell = match (self.column(columns), &a.cell, &b.cell) {
-            (Some(column), Some(a), Some(b)) => self.directed(column.compare(a, b)),
-            (_, a, b) => a.is_none().cmp(&b.is_none()),
-        };
-        by_cell.then(a.item.cmp(&b.item))
+        self.columns(columns)
+            .zip(a.cells.iter().zip(&b.cells))
+            .map(|((column, direction), cells)| match (column, cells) {
+                (Some(column), (Some(a), Some(b))) => direction.of(column.compare(a, b)),
+                (_, (a, b)) => a.is_none().cmp(&b.is_none()),
+            })
+            .find(|order| order.is_ne())
+            .unwrap_or_else(|| a.item.cmp(&b.item))
     }
 
     /// A position as bytes.
     pub fn write_position(&self, position: &Position) -> Vec<u8> {
-        let mut stored = String::new();
-        if let Some(cell) = &position.cell {
-            cell.write_stored(&mut stored);
+        let mut stored = String::from("[");
+        for (at, cell) in position.cells.iter().enumerate() {
+            if at > 0 {
+                stored.push(',');
+            }
+            match cell {
+                Some(cell) => cell.write_stored(&mut stored),
+                None => stored.push_str("null"),
+            }
         }
+        stored.push(']');
         let mut bytes = position.item.uuid().as_bytes().to_vec();
         bytes.extend_from_slice(stored.as_bytes());
         bytes
@@ -107,35 +145,40 @@ impl Sort {
     pub fn read_position(&self, columns: &ColumnSet, bytes: &[u8]) -> Option<Position> {
         let (id, stored) = bytes.split_at_checked(16)?;
         let item = ItemId(Uuid::from_slice(id).ok()?);
-        if stored.is_empty() {
-            return Some(Position { cell: None, item });
+        let stored: Vec<&RawValue> = serde_json::from_slice(stored).ok()?;
+        if stored.len() != self.by.len() {
+            return None;
         }
-        let column = self.column(columns)?;
-        let cell = column.read_stored_cell(std::str::from_utf8(stored).ok()?)?;
-        let shown = column.shown(&cell)?.into_owned();
+        let cells = self
+            .columns(columns)
+            .zip(stored)
+            .map(|((column, _), stored)| match stored.get() {
+                "null" => Some(None),
+                stored => {
+                    let cell = column?.read_stored_cell(stored)?;
+                    Some(Some(column?.shown(&cell)?.into_owned()))
+                }
+            });
         Some(Position {
-            cell: Some(shown),
+            cells: cells.collect::<Option<_>>()?,
             item,
         })
     }
+}
 
-    /// The column by which is sorted.
-    pub fn column<'c>(&self, columns: &'c ColumnSet) -> Option<&'c Column> {
-        self.by.and_then(|(id, _)| columns.by_id(&id))
-    }
-
-    fn directed(&self, order: Ordering) -> Ordering {
-        match self.by {
-            Some((_, Direction::Descending)) => order.reverse(),
-            _ => order,
+impl Direction {
+    fn of(self, ascending: Ordering) -> Ordering {
+        match self {
+            Direction::Ascending => ascending,
+            Direction::Descending => ascending.reverse(),
         }
     }
 }
 
-fn cut(cell: Cell) -> Cell {
+fn cut(cell: Cell, length: usize) -> Cell {
     match cell {
         Cell::Text(mut text) => {
-            if let Some((end, _)) = text.char_indices().nth(SORTED_TEXT) {
+            if let Some((end, _)) = text.char_indices().nth(length) {
                 text.truncate(end);
             }
             Cell::Text(text)
@@ -189,13 +232,18 @@ mod tests {
     }
 
     fn item(id: u128, text: Option<&str>) -> Item {
-        let cell = text.map(|text| (ColumnId::nth(0).unwrap(), Cell::Text(text.to_owned())));
+        numbered(id, text, None)
+    }
+
+    fn numbered(id: u128, text: Option<&str>, number: Option<i64>) -> Item {
+        let text = text.map(|text| (ColumnId::nth(0).unwrap(), Cell::Text(text.to_owned())));
+        let number = number.map(|number| (ColumnId::nth(1).unwrap(), Cell::Number(number.into())));
         let by = UserId(Uuid::nil());
         Item {
             id: ItemId(Uuid::from_u128(id)),
             version: 1,
             seq: 1,
-            values: cell.into_iter().collect::<Values>(),
+            values: text.into_iter().chain(number).collect::<Values>(),
             created_at: DateTime::UNIX_EPOCH,
             created_by: by,
             updated_at: DateTime::UNIX_EPOCH,
@@ -204,9 +252,9 @@ mod tests {
         }
     }
 
-    fn sorted(key: &str, items: &[Item]) -> Vec<u128> {
+    fn sorted(keys: &str, items: &[Item]) -> Vec<u128> {
         let columns = columns();
-        let sort = Sort::parse([key], &columns).unwrap();
+        let sort = Sort::parse(keys.split(','), &columns).unwrap();
         let mut positions: Vec<_> = items
             .iter()
             .map(|item| sort.position(&columns, item))
@@ -233,10 +281,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_equal_in_one_column_is_ordered_by_the_next() {
+        let items = [
+            numbered(1, Some("b"), Some(1)),
+            numbered(2, Some("a"), None),
+            numbered(3, None, Some(2)),
+            numbered(4, Some("a"), Some(2)),
+            numbered(5, Some("b"), Some(3)),
+            numbered(6, Some("a"), Some(2)),
+            numbered(7, None, None),
+        ];
+        assert_eq!(sorted("text,number", &items), [4, 6, 2, 1, 5, 3, 7]);
+        assert_eq!(sorted("text,-number", &items), [4, 6, 2, 5, 1, 3, 7]);
+        assert_eq!(sorted("-text,-number", &items), [5, 1, 4, 6, 2, 3, 7]);
+        assert_eq!(sorted("-number,text", &items), [5, 4, 6, 3, 1, 2, 7]);
+    }
+
+    #[test]
     fn long_texts_count_with_their_beginning() {
         let long = |end: &str| format!("{}{end}", "é".repeat(SORTED_TEXT));
         let items = [item(2, Some(&long("a"))), item(1, Some(&long("b")))];
         assert_eq!(sorted("text", &items), [1, 2]);
+        let half = |end: &str| format!("{}{end}", "é".repeat(SORTED_TEXT / 2));
+        let items = [item(2, Some(&half("a"))), item(1, Some(&half("b")))];
+        assert_eq!(sorted("text", &items), [2, 1]);
+        assert_eq!(sorted("text,number", &items), [1, 2]);
     }
 
     #[test]
@@ -251,7 +320,23 @@ mod tests {
         assert_eq!(code(&["Text"]), "unknown_column");
         assert_eq!(code(&["--text"]), "unknown_column");
         assert_eq!(code(&[""]), "unknown_column");
-        assert_eq!(code(&["text", "-number"]), "not_built");
+        assert_eq!(code(&["text", "-text"]), "duplicate");
+        assert_eq!(code(&["text", ""]), "unknown_column");
+        assert!(Sort::parse(["text", "-number", "created_at"], &columns).is_ok());
+    }
+
+    #[test]
+    fn five_columns_are_enough() {
+        let columns = (0..6).map(|at| Column {
+            id: ColumnId::nth(at).unwrap(),
+            key: format!("K{at}"),
+            ..columns().by_key("text").unwrap().clone()
+        });
+        let columns = ColumnSet::new(columns.collect());
+        let keys = ["K0", "-K1", "K2", "K3", "K4", "K5"];
+        assert!(Sort::parse(keys[..5].iter().copied(), &columns).is_ok());
+        let error = Sort::parse(keys, &columns).unwrap_err();
+        assert_eq!((error.path.as_str(), &*error.code), ("/sort", "too_many"));
     }
 
     #[test]
@@ -260,9 +345,10 @@ mod tests {
         let sort = Sort::parse(["single_select"], &columns).unwrap();
         let id = Uuid::from_u128(9).into_bytes();
         let at = |cell: &str| sort.read_position(&columns, &[&id, cell.as_bytes()].concat());
-        assert!(at("\"1\"").is_some() && at("").is_some());
-        assert_eq!(at("\"7\""), None);
-        assert_eq!(at("7"), None);
+        assert!(at("[\"1\"]").is_some() && at("[null]").is_some());
+        for gone in ["[\"7\"]", "[7]", "[]", "[null,null]", "", "\"1\""] {
+            assert_eq!(at(gone), None, "{gone}");
+        }
         assert_eq!(Sort::default().read_position(&columns, b"short"), None);
     }
 
@@ -271,7 +357,7 @@ mod tests {
         fn a_written_position_is_read_back(text in "\\PC{0,1100}", id: u128, descending: bool) {
             let columns = columns();
             let key = if descending { "-text" } else { "text" };
-            let sort = Sort::parse([key], &columns).unwrap();
+            let sort = Sort::parse([key, "created_at", "number"], &columns).unwrap();
             let text = Some(text.as_str()).filter(|text| !text.is_empty());
             let position = sort.position(&columns, &item(id, text));
             let bytes = sort.write_position(&position);

@@ -16,6 +16,7 @@ use super::settled::{is_settled, settled};
 use crate::domain::filter::Filter;
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
+use crate::domain::search::{Search, Selection};
 use crate::domain::sort::{Position, Sort};
 use crate::error::{AppError, FieldError};
 use crate::ids::{UserId, WorkspaceId};
@@ -28,9 +29,10 @@ pub struct ItemsQueryIn {
     /// `{"and":[…]}`, `{"or":[…]}`, `{"not":…}` or `{"column","op","value"}`
     #[schema(value_type = Option<Object>)]
     filter: Option<Box<RawValue>>,
-    /// A column's key, with `-` in front for descending. Texts are ordered by their Unicode simple
-    /// fold, then by code point, and count with their first 1 000 characters; what is equal is ordered
-    /// by the item's id. Empty cells stand last.
+    /// `-ListPrice,City`, or an array: at most 5 keys of columns, each with `-` in front for
+    /// descending; what is equal in one is ordered by the next, in the end by the item's id. Texts are
+    /// ordered by their Unicode simple fold, then by code point, and count with their first 1 000
+    /// characters, which the columns share evenly. Empty cells stand last in both directions.
     #[schema(value_type = Option<String>)]
     sort: Option<Keys>,
     /// `City,ListPrice`, or an array of keys.
@@ -41,8 +43,10 @@ pub struct ItemsQueryIn {
     /// `exact`; or `estimated`, which is exact up to 10 000 items of the list and costs no more beyond:
     /// there it follows the database's statistics and, of a filter, a sample.
     count: Option<String>,
-    #[schema(ignore)]
-    q: Option<IgnoredAny>,
+    /// Words that must all occur in the item, each as a part of any of its texts (text, long_text,
+    /// email, url, phone), addresses or names of choices; upper and lower case are the same. At most
+    /// 1 000 characters and 20 words.
+    q: Option<String>,
     /// Keys of link columns, as `columns`: of each link that is shown the item itself is put beside its
     /// title, as `item`, one level deep.
     #[schema(value_type = Option<String>)]
@@ -58,6 +62,7 @@ pub struct ItemsQueryIn {
 #[serde(deny_unknown_fields)]
 struct Parameters {
     filter: Option<String>,
+    q: Option<String>,
     sort: Option<String>,
     columns: Option<String>,
     expand: Option<String>,
@@ -92,6 +97,7 @@ impl Keys {
 /// What is asked for, however it was sent.
 struct Asked {
     filter: Option<Box<RawValue>>,
+    q: Option<String>,
     sort: Option<Keys>,
     columns: Option<Keys>,
     expand: Option<Keys>,
@@ -105,14 +111,11 @@ struct Asked {
 
 impl From<ItemsQueryIn> for Asked {
     fn from(sent: ItemsQueryIn) -> Asked {
-        let parts = [
-            ("/q", sent.q.is_some()),
-            ("/at", sent.at.is_some()),
-            ("/as_of", sent.as_of.is_some()),
-        ];
+        let parts = [("/at", sent.at.is_some()), ("/as_of", sent.as_of.is_some())];
         let unbuilt = parts.into_iter().filter(|(_, sent)| *sent);
         Asked {
             filter: sent.filter,
+            q: sent.q,
             sort: sent.sort,
             columns: sent.columns,
             expand: sent.expand,
@@ -133,6 +136,7 @@ impl TryFrom<Parameters> for Asked {
             filter: filter
                 .map_err(|error| AppError::malformed(format!("filter: not JSON: {error}")))?
                 .filter(|filter| filter.get() != "null"),
+            q: sent.q,
             sort: sent.sort.map(Keys::Line),
             columns: sent.columns.map(Keys::Line),
             expand: sent.expand.map(Keys::Line),
@@ -175,7 +179,7 @@ async fn answer_once(
     let (access, list) = at_list(request, caller, Action::Read).await?;
     let state = state(request)?;
     let workspace = access.snapshot.id;
-    let Question { filter, sort } = Question::read(asked, &list, caller.0.user)?;
+    let Question { selection, sort } = Question::read(asked, &list, caller.0.user)?;
     let shown = match &asked.columns {
         None => Arc::clone(&list),
         Some(keys) => Arc::new(only(&list, keys.iter())?),
@@ -183,7 +187,7 @@ async fn answer_once(
     let expanded = expanded(&shown, asked.expand.iter().flat_map(Keys::iter))?;
     let limit = page_size(asked.limit)?;
     let counting = Counting::read(asked.count.as_deref())?;
-    let question = sealed_for(workspace, &list, filter.as_ref(), &sort);
+    let question = sealed_for(workspace, &list, &selection, &sort);
     let after = match &asked.cursor {
         None => None,
         Some(text) => {
@@ -191,15 +195,15 @@ async fn answer_once(
             Some(position(&sort, &list, &bytes)?)
         }
     };
-    // A plain page follows the key's index; a filter or a sort is the planner's to answer.
-    let plain = filter.is_none() && sort.by.is_none() && counting.is_none();
+    // A plain page follows the key's index; all else is the planner's to answer.
+    let plain = selection.is_all() && sort.is_by_id() && counting.is_none();
     let purpose = if plain { Purpose::Page } else { Purpose::Read };
     let mut tx = Tx::begin(&state.db, workspace, purpose).await?;
     let mut items = store::items_query::page(
         &mut tx,
         workspace,
         &list,
-        filter.as_ref(),
+        &selection,
         &sort,
         after.as_ref(),
         limit + 1,
@@ -212,15 +216,14 @@ async fn answer_once(
     if !is_settled(&mut tx, &access).await? {
         return Ok(None);
     }
-    let filter = filter.as_ref();
     let mut count = None;
     if counting == Some(Counting::Exact) {
-        count = Some(store::items_query::count(&mut tx, workspace, &list, filter).await?);
+        count = Some(store::items_query::count(&mut tx, workspace, &list, &selection).await?);
     }
     tx.commit().await?;
     if counting == Some(Counting::Estimated) {
         let mut tx = Tx::begin(&state.db, workspace, Purpose::Page).await?;
-        count = Some(store::items_query::estimate(&mut tx, workspace, &list, filter).await?);
+        count = Some(store::items_query::estimate(&mut tx, workspace, &list, &selection).await?);
         tx.commit().await?;
     }
     let next = items.last().filter(|_| more).map(|last| {
@@ -235,7 +238,7 @@ async fn answer_once(
 
 /// The part of a request that decides which items come in which order.
 struct Question {
-    filter: Option<Filter>,
+    selection: Selection,
     sort: Sort,
 }
 
@@ -244,24 +247,44 @@ impl Question {
     fn read(asked: &Asked, list: &List, me: UserId) -> Result<Question, AppError> {
         let mut errors: Vec<FieldError> =
             asked.unbuilt.iter().map(|path| not_built(path)).collect();
-        let filter = asked.filter.as_ref().and_then(|json| {
-            Filter::parse(json.get(), &list.columns, me)
-                .map_err(|wrong| errors.extend(wrong))
-                .ok()
-        });
+        let filter = asked.filter.as_deref().map(RawValue::get);
+        let selection = selection(filter, asked.q.as_deref(), list, me, &mut errors);
         let keys = asked.sort.iter().flat_map(Keys::iter);
         let sort = Sort::parse(keys, &list.columns)
             .map_err(|wrong| errors.push(wrong))
             .ok();
         if errors.is_empty() {
             Ok(Question {
-                filter,
+                selection,
                 sort: sort.unwrap_or_default(),
             })
         } else {
             Err(AppError::fields(errors))
         }
     }
+}
+
+/// Which items a filter and words ask for; what is wrong with either is added to `errors`.
+pub(super) fn selection(
+    filter: Option<&str>,
+    q: Option<&str>,
+    list: &List,
+    me: UserId,
+    errors: &mut Vec<FieldError>,
+) -> Selection {
+    let mut selection = Selection::default();
+    match filter
+        .map(|json| Filter::parse(json, &list.columns, me))
+        .transpose()
+    {
+        Ok(filter) => selection.filter = filter,
+        Err(wrong) => errors.extend(wrong),
+    }
+    match Search::parse(q.unwrap_or_default()) {
+        Ok(search) => selection.search = search,
+        Err(wrong) => errors.push(wrong),
+    }
+    selection
 }
 
 fn not_built(path: &str) -> FieldError {
@@ -274,8 +297,8 @@ fn not_built(path: &str) -> FieldError {
 
 /// What a cursor is good for. A filter's form holds no spaces or spellings of the request, and the
 /// caller's id where it says `me`.
-fn sealed_for(workspace: WorkspaceId, list: &List, filter: Option<&Filter>, sort: &Sort) -> String {
-    format!("items {workspace} {} {filter:?} {sort:?}", list.id)
+fn sealed_for(workspace: WorkspaceId, list: &List, selection: &Selection, sort: &Sort) -> String {
+    format!("items {workspace} {} {selection:?} {sort:?}", list.id)
 }
 
 fn position(sort: &Sort, list: &List, bytes: &[u8]) -> Result<Position, AppError> {
@@ -326,7 +349,7 @@ mod tests {
     fn what_is_not_built_is_seen() {
         let body = r#"{"q":"oak","expand":["Owner"],"at":0,"as_of":7,"filter":null}"#;
         let asked = Asked::from(serde_json::from_str::<ItemsQueryIn>(body).unwrap());
-        assert_eq!(asked.unbuilt, ["/q", "/at", "/as_of"]);
+        assert_eq!(asked.unbuilt, ["/at", "/as_of"]);
         assert!(asked.filter.is_none());
         let asked = Asked::try_from(parameters("filter=null")).unwrap();
         assert!(asked.filter.is_none());

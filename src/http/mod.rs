@@ -1,6 +1,7 @@
 //! The HTTP face: the table of routes, extractors, problem documents, limits, and one file a
 //! resource. Only here is `HttpResponse` named, and where a socket begins as a request.
 
+mod aggregate;
 pub mod asyncapi;
 pub mod bearer;
 pub mod client;

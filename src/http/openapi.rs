@@ -15,7 +15,7 @@ use utoipa::openapi::{
 
 use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
-use super::{invites, items, items_query, links, lists, me, members, workspaces};
+use super::{aggregate, invites, items, items_query, links, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::ErrorCode;
 use crate::wire::comments::{CommentIn, CommentOut, CommentPatchIn};
@@ -215,6 +215,8 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<items::ItemPatchIn>(&mut schemas);
     with_parts::<items::IdsIn>(&mut schemas);
     with_parts::<items_query::ItemsQueryIn>(&mut schemas);
+    with_parts::<aggregate::AggregateIn>(&mut schemas);
+    with_parts::<aggregate::AggregateOut>(&mut schemas);
     with_parts::<ItemOut>(&mut schemas);
     with_parts::<ItemsPage>(&mut schemas);
     with_parts::<links::LinksIn>(&mut schemas);

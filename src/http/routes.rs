@@ -14,8 +14,8 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 
 use super::extract::Caller;
 use super::{
-    asyncapi, columns, comments, forms, imports, invites, items, items_query, jobs, links, lists,
-    log, me, members, openapi, views, workspaces,
+    aggregate, asyncapi, columns, comments, forms, imports, invites, items, items_query, jobs,
+    links, lists, log, me, members, openapi, views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -111,12 +111,13 @@ pub fn table() -> Vec<Route> {
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::delete, "Take a column away; a link column with its inverse" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}/restore" Member(WriteSchema), columns::restore, "Take back the column that was deleted last under this key, with its cells; a link column with its inverse and its links" => 200 "ColumnOut";
 
-        GET "/workspaces/{workspace_id}/lists/{list_id}/items" Member(Read), items_query::index, "A page of items" ["filter" "sort" "columns" "expand" "limit" "cursor" "count"] => 200 "ItemsPage";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items" Member(Read), items_query::index, "A page of items" ["filter" "q" "sort" "columns" "expand" "limit" "cursor" "count"] => 200 "ItemsPage";
         POST "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::create, "Make one item or many" ["typecast"] ("ItemsIn") => 201 "ItemOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::update_many, "Change many items, all or none" ["typecast"] ("PatchesIn") => 200 "ItemsPage";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::delete_many, "Put items into the trash" ("IdsIn") => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/delete" Member(WriteItems), items::delete_many, "The same, for clients that can't send a body with DELETE" ("IdsIn") => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/query" Member(Read), items_query::post, "A page of items, for long filters" ("ItemsQueryIn") => 200 "ItemsPage";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/items/aggregate" Member(Read), aggregate::post, "Figures over items, in groups" ("AggregateIn") => 200 "AggregateOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/trash" Member(Read), items::trash, "Items in the trash" ["limit" "cursor" "columns" "count"] => 200 "ItemsPage";
         GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(Read), items::show, "An item" ["expand"] => 200 "ItemOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(WriteItems), items::update, "Change an item" ["typecast"] ("ItemPatchIn") => 200 "ItemOut";

@@ -1,6 +1,6 @@
-//! Items by filter and sort: one statement a page. Raw SQL, for its shape follows the question:
+//! Items by filter, search and sort: one statement a page. Raw SQL, for its shape follows the question:
 //! the text is made of constants alone and every value is bound. It must mean what
-//! [`Filter::matches`] and [`Sort::compare`] say, item by item; a differential test holds it to it.
+//! [`Selection::matches`] and [`Sort::compare`] say, item by item; a differential test holds it to it.
 //!
 //! # How a cell reads in SQL
 //! Each column has an expression that is NULL exactly when the cell is empty, of a type that
@@ -23,25 +23,26 @@ use crate::domain::filter::{Comparison, Condition, Filter, Test};
 use crate::domain::fold::folded;
 use crate::domain::item::Item;
 use crate::domain::schema::List;
-use crate::domain::sort::{Direction, Position, SORTED_TEXT, Sort};
+use crate::domain::search::{Search, Selection, searched};
+use crate::domain::sort::{Direction, Position, Sort};
 use crate::ids::{ItemId, WorkspaceId};
 
-/// A page of the living items that pass the filter, in the sort's order, from behind `after`.
+/// A page of the living items that are asked for, in the sort's order, from behind `after`.
 pub async fn page(
     tx: &mut Tx,
     workspace: WorkspaceId,
     list: &List,
-    filter: Option<&Filter>,
+    selection: &Selection,
     sort: &Sort,
     after: Option<&Position>,
     limit: i64,
 ) -> Result<Vec<Item>, StoreError> {
-    if filter.is_none() && sort.by.is_none() {
+    if selection.is_all() && sort.is_by_id() {
         let after = after.map(|position| position.item);
         return items::page(tx, workspace, list, Shelf::Living, after, limit).await;
     }
     let mut statement = Statement::new(&list.columns);
-    let sql = statement.page(workspace, list, filter, sort, after, limit)?;
+    let sql = statement.page(workspace, list, selection, sort, after, limit)?;
     // Not kept: another question has another text, and a plan for these very values is better.
     let rows = sqlx::query_with(AssertSqlSafe(sql), statement.arguments)
         .persistent(false)
@@ -50,18 +51,18 @@ pub async fn page(
     rows.iter().map(|row| items::item(list, row)).collect()
 }
 
-/// How many living items pass the filter.
+/// How many living items are asked for.
 pub async fn count(
     tx: &mut Tx,
     workspace: WorkspaceId,
     list: &List,
-    filter: Option<&Filter>,
+    selection: &Selection,
 ) -> Result<i64, StoreError> {
-    let Some(filter) = filter else {
+    if selection.is_all() {
         return items::count(tx, workspace, list.id, Shelf::Living).await;
-    };
+    }
     let mut statement = Statement::new(&list.columns);
-    let from = statement.living(workspace, list, Some(filter))?;
+    let from = statement.living(workspace, list, selection)?;
     let sql = format!("SELECT count(*) {from}");
     Ok(
         sqlx::query_scalar_with(AssertSqlSafe(sql), statement.arguments)
@@ -71,29 +72,29 @@ pub async fn count(
     )
 }
 
-/// About how many living items pass the filter: exactly in a list of at most
+/// About how many living items are asked for: exactly in a list of at most
 /// [`COUNTED`](items::COUNTED) items; in a larger one as large a share of it as of its oldest and
 /// newest items.
 pub async fn estimate(
     tx: &mut Tx,
     workspace: WorkspaceId,
     list: &List,
-    filter: Option<&Filter>,
+    selection: &Selection,
 ) -> Result<i64, StoreError> {
     let all = items::estimate(tx, workspace, list.id, Shelf::Living).await?;
-    let Some(filter) = filter else {
+    if selection.is_all() {
         return Ok(all);
-    };
+    }
     if all <= items::COUNTED {
-        return count(tx, workspace, list, Some(filter)).await;
+        return count(tx, workspace, list, selection).await;
     }
     let mut statement = Statement::new(&list.columns);
-    let from = statement.living(workspace, list, None)?;
-    let filter = statement.filter(filter)?;
+    let from = statement.living(workspace, list, &Selection::default())?;
+    let asked = statement.selection(selection)?;
     let end = statement.bind(items::COUNTED / 2)?;
     let sql = format!(
         "SELECT count(*) FROM ((SELECT i.* {from} ORDER BY id LIMIT {end}) UNION ALL \
-         (SELECT i.* {from} ORDER BY id DESC LIMIT {end})) i WHERE {filter}"
+         (SELECT i.* {from} ORDER BY id DESC LIMIT {end})) i WHERE {asked}"
     );
     let passed: i64 = sqlx::query_scalar_with(AssertSqlSafe(sql), statement.arguments)
         .persistent(false)
@@ -103,16 +104,16 @@ pub async fn estimate(
 }
 
 /// The values of a statement while its text is written.
-struct Statement<'c> {
-    columns: &'c ColumnSet,
-    arguments: PgArguments,
+pub(super) struct Statement<'c> {
+    pub(super) columns: &'c ColumnSet,
+    pub(super) arguments: PgArguments,
     /// The placeholders of columns' ids and of their choices, each bound once.
     ids: HashMap<ColumnId, String>,
     choices: HashMap<ColumnId, String>,
 }
 
 impl<'c> Statement<'c> {
-    fn new(columns: &'c ColumnSet) -> Self {
+    pub(super) fn new(columns: &'c ColumnSet) -> Self {
         Statement {
             columns,
             arguments: PgArguments::default(),
@@ -122,7 +123,7 @@ impl<'c> Statement<'c> {
     }
 
     /// Binds a value: its placeholder.
-    fn bind<'v, T>(&mut self, value: T) -> Result<String, StoreError>
+    pub(super) fn bind<'v, T>(&mut self, value: T) -> Result<String, StoreError>
     where
         T: Encode<'v, Postgres> + Type<Postgres>,
     {
@@ -138,28 +139,17 @@ impl<'c> Statement<'c> {
         &mut self,
         workspace: WorkspaceId,
         list: &List,
-        filter: Option<&Filter>,
+        selection: &Selection,
         sort: &Sort,
         after: Option<&Position>,
         limit: i64,
     ) -> Result<String, StoreError> {
-        let from = self.living(workspace, list, filter)?;
-        let keys = match sort.column(self.columns) {
-            Some(column) => self.sort_keys(column)?,
-            None => Vec::new(),
-        };
-        let named: String = keys
-            .iter()
-            .enumerate()
-            .map(|(at, key)| format!(", {key} AS key{at}"))
-            .collect();
-        let descending = matches!(sort.by, Some((_, Direction::Descending)));
-        let direction = if descending { "DESC" } else { "ASC" };
-        let order: String = (0..keys.len())
-            .map(|at| format!("key{at} {direction} NULLS LAST, "))
-            .collect();
+        let from = self.living(workspace, list, selection)?;
+        let keys = self.sort_keys(sort)?;
+        let named: String = keys.iter().flat_map(SortKey::named).collect();
+        let order: String = keys.iter().flat_map(SortKey::ordered).collect();
         let behind = match after {
-            Some(after) => self.behind(sort, keys.len(), descending, after)?,
+            Some(after) => self.behind(&keys, after)?,
             None => "true".to_owned(),
         };
         let limit = self.bind(limit)?;
@@ -169,61 +159,121 @@ impl<'c> Statement<'c> {
         ))
     }
 
-    fn living(
+    pub(super) fn living(
         &mut self,
         workspace: WorkspaceId,
         list: &List,
-        filter: Option<&Filter>,
+        selection: &Selection,
     ) -> Result<String, StoreError> {
         let workspace = self.bind(workspace.uuid())?;
         let id = self.bind(list.id.uuid())?;
-        let filter = match filter {
-            Some(filter) => self.filter(filter)?,
-            None => "true".to_owned(),
-        };
+        let asked = self.selection(selection)?;
         Ok(format!(
             "FROM estatebase.items i WHERE i.workspace_id = {workspace} AND i.list_id = {id} \
-             AND i.deleted_at IS NULL AND {filter}"
+             AND i.deleted_at IS NULL AND {asked}"
         ))
     }
 
-    /// What an item is sorted by: NULL, all of it, when the cell is empty.
-    fn sort_keys(&mut self, column: &Column) -> Result<Vec<String>, StoreError> {
-        let value = self.value(column)?;
-        Ok(match column.ty {
-            ColumnType::Address => text_keys(&value),
-            ty if ty.is_text() => text_keys(&format!("left({value}, {SORTED_TEXT})")),
-            _ => vec![value],
+    /// The filter stands first: it costs less than the search.
+    fn selection(&mut self, selection: &Selection) -> Result<String, StoreError> {
+        let mut asked = Vec::new();
+        if let Some(filter) = &selection.filter {
+            asked.push(self.filter(filter)?);
+        }
+        if let Some(search) = &selection.search {
+            asked.push(self.search(search)?);
+        }
+        Ok(match asked.is_empty() {
+            true => "true".to_owned(),
+            false => format!("({})", asked.join(" AND ")),
         })
     }
 
-    /// The rows that come after a position.
-    fn behind(
-        &mut self,
-        sort: &Sort,
-        keys: usize,
-        descending: bool,
-        after: &Position,
-    ) -> Result<String, StoreError> {
+    /// All texts of an item, one a line, are folded once; a word holds no white space and so never
+    /// goes from one to the next.
+    fn search(&mut self, search: &Search) -> Result<String, StoreError> {
+        let texts: Result<Vec<_>, _> = searched(self.columns)
+            .map(|column| self.searched(column))
+            .collect();
+        let (texts, words) = (texts?.join(", "), self.bind(search.words().to_vec())?);
+        Ok(format!(
+            r#"(SELECT bool_and(strpos(t.folded COLLATE "C", w) > 0) FROM
+                (SELECT estatebase.fold(array_to_string(ARRAY[{texts}]::text[], E'\n')) AS folded OFFSET 0) t,
+                unnest({words}) w)"#
+        ))
+    }
+
+    /// The text of a cell in which words are looked for.
+    fn searched(&mut self, column: &Column) -> Result<String, StoreError> {
+        let value = self.value(column)?;
+        if !column.ty.is_select() {
+            return Ok(value);
+        }
+        let choices = column.options.choices.iter();
+        let names: Vec<String> = choices.map(|choice| choice.name.clone()).collect();
+        let names = self.bind(names)?;
+        Ok(match column.ty {
+            ColumnType::SingleSelect => format!("({names})[{value}]"),
+            _ => format!("(SELECT string_agg(({names})[at], E'\\n') FROM unnest({value}) at)"),
+        })
+    }
+
+    /// What items are sorted by, column by column.
+    fn sort_keys(&mut self, sort: &Sort) -> Result<Vec<SortKey<'c>>, StoreError> {
+        let mut keys = Vec::new();
+        for (at, (column, direction)) in sort.columns(self.columns).enumerate() {
+            let Some(column) = column else { continue };
+            let value = self.value(column)?;
+            let parts = match column.ty {
+                ColumnType::Address => text_keys(&value),
+                ty if ty.is_text() => text_keys(&format!("left({value}, {})", sort.text_length())),
+                _ => vec![value],
+            };
+            keys.push(SortKey {
+                at,
+                column,
+                direction,
+                parts,
+            });
+        }
+        Ok(keys)
+    }
+
+    /// The rows that come after a position: beyond it in the first column, or equal there and behind
+    /// it in the rest.
+    fn behind(&mut self, keys: &[SortKey<'c>], after: &Position) -> Result<String, StoreError> {
         let item = self.bind(after.item.uuid())?;
-        let Some(column) = sort.column(self.columns) else {
-            return Ok(format!("id > {item}"));
-        };
-        let Some(cell) = &after.cell else {
-            return Ok(format!("(key0 IS NULL AND id > {item})"));
-        };
-        let names: Vec<_> = (0..keys).map(|at| format!("key{at}")).collect();
+        let mut behind = format!("id > {item}");
+        for key in keys.iter().rev() {
+            let first = format!("key{}_0", key.at);
+            behind = match after.cells.get(key.at) {
+                Some(Some(cell)) => {
+                    let names: Vec<_> = key.names().collect();
+                    let (names, values) = (names.join(", "), self.sorted_at(key.column, cell)?);
+                    let beyond = match key.direction {
+                        Direction::Ascending => ">",
+                        Direction::Descending => "<",
+                    };
+                    format!(
+                        "(({names}) {beyond} ({values}) OR {first} IS NULL \
+                         OR ({names}) = ({values}) AND {behind})"
+                    )
+                }
+                _ => format!("({first} IS NULL AND {behind})"),
+            };
+        }
+        Ok(behind)
+    }
+
+    /// What the parts of a column's key are compared with.
+    fn sorted_at(&mut self, column: &Column, cell: &Cell) -> Result<String, StoreError> {
         let mut values = vec![self.operand(column, cell)?];
         match cell {
             Cell::Text(text) => values.push(self.bind(text.clone())?),
             Cell::Address(address) => values.push(self.bind(address.sort_key())?),
             _ => {}
         }
-        let (names, values) = (names.join(", "), values.join(", "));
-        let beyond = if descending { "<" } else { ">" };
-        Ok(format!(
-            "(({names}) {beyond} ({values}) OR ({names}) = ({values}) AND id > {item} OR key0 IS NULL)"
-        ))
+        Ok(values.join(", "))
     }
 
     fn filter(&mut self, filter: &Filter) -> Result<String, StoreError> {
@@ -344,7 +394,7 @@ impl<'c> Statement<'c> {
     }
 
     /// The column's expression (see the head of this file), a text not yet folded.
-    fn value(&mut self, column: &Column) -> Result<String, StoreError> {
+    pub(super) fn value(&mut self, column: &Column) -> Result<String, StoreError> {
         Ok(match column.ty {
             ColumnType::CreatedAt => "i.created_at".to_owned(),
             ColumnType::UpdatedAt => "i.updated_at".to_owned(),
@@ -411,7 +461,7 @@ impl<'c> Statement<'c> {
     }
 
     /// The ids of a column's choices in the order in which people put them.
-    fn choices(&mut self, column: &Column) -> Result<String, StoreError> {
+    pub(super) fn choices(&mut self, column: &Column) -> Result<String, StoreError> {
         if let Some(choices) = self.choices.get(&column.id) {
             return Ok(choices.clone());
         }
@@ -424,6 +474,36 @@ impl<'c> Statement<'c> {
         let choices = self.bind(ids)?;
         self.choices.insert(column.id, choices.clone());
         Ok(choices)
+    }
+}
+
+/// One of the columns by which is sorted.
+struct SortKey<'c> {
+    /// Its place in the sort.
+    at: usize,
+    column: &'c Column,
+    direction: Direction,
+    /// The expressions, compared one after the other: NULL, all of them, when the cell is empty.
+    parts: Vec<String>,
+}
+
+impl SortKey<'_> {
+    fn names(&self) -> impl Iterator<Item = String> {
+        (0..self.parts.len()).map(|part| format!("key{}_{part}", self.at))
+    }
+
+    fn named(&self) -> impl Iterator<Item = String> {
+        let parts = self.parts.iter().zip(self.names());
+        parts.map(|(part, name)| format!(", {part} AS {name}"))
+    }
+
+    fn ordered(&self) -> impl Iterator<Item = String> {
+        let direction = match self.direction {
+            Direction::Ascending => "ASC",
+            Direction::Descending => "DESC",
+        };
+        self.names()
+            .map(move |name| format!("{name} {direction} NULLS LAST, "))
     }
 }
 
@@ -441,7 +521,7 @@ fn text_keys(text: &str) -> Vec<String> {
     vec![folded_key(text), format!(r#"({text} COLLATE "C")"#)]
 }
 
-fn folded_key(text: &str) -> String {
+pub(super) fn folded_key(text: &str) -> String {
     format!(r#"(estatebase.fold({text}) COLLATE "C")"#)
 }
 

@@ -2,6 +2,7 @@
 //! id), so that row-level security and a filter in the statement both hold. No rule of the product
 //! is decided here.
 
+pub mod aggregate;
 pub mod comments;
 pub mod commit;
 mod error;

@@ -2,6 +2,7 @@
 //! TEST_DATABASE_URL, where each test has a database of its own.
 
 mod accounts;
+mod aggregates;
 mod auth_js;
 mod command_line;
 mod comments;

@@ -73,6 +73,9 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         ("POST", "/lists/{list_id}/columns/{key}/restore") => row("admin", 409),
         ("GET", "/lists/{list_id}/items" | "/lists/{list_id}/trash") => row("viewer", 200),
         ("POST", "/lists/{list_id}/items/query") => with("viewer", 200, json!({})),
+        ("POST", "/lists/{list_id}/items/aggregate") => {
+            with("viewer", 200, json!({"metrics": [{"op": "count"}]}))
+        }
         ("POST", "/lists/{list_id}/items") => with("editor", 201, json!({"values": {"Price": 1}})),
         ("PATCH", "/lists/{list_id}/items") => {
             let items = json!([{"id": place.item, "values": {"Price": 2}}]);
