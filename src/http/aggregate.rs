@@ -123,7 +123,7 @@ fn body_of(list: &List, figures: &Figures, groups: &[Group]) -> String {
             write_cell(list.columns.by_id(&level.column), cell.as_ref(), &mut out);
         }
         out.push_str(r#"],"metrics":["#);
-        for (at, (metric, figure)) in figures.metrics.iter().zip(&group.figures).enumerate() {
+        for (at, (metric, figure)) in figures.wanted.iter().zip(&group.figures).enumerate() {
             separate(at, &mut out);
             write_figure(list, metric, figure, &mut out);
         }

@@ -70,7 +70,7 @@ impl Statement<'_> {
                 self.level(level, column, &mut parts)?;
             }
         }
-        for metric in &figures.metrics {
+        for metric in &figures.wanted {
             match metric {
                 Metric::Count => parts.outer.push("count(*)".to_owned()),
                 Metric::Of(op, id) => match self.columns.by_id(id) {
@@ -246,8 +246,8 @@ fn group(list: &List, figures: &Figures, row: &PgRow) -> Result<Group, StoreErro
             None => text.and_then(|text| column.read_stored_cell(&text)),
         });
     }
-    let mut all = Vec::with_capacity(figures.metrics.len());
-    for metric in &figures.metrics {
+    let mut all = Vec::with_capacity(figures.wanted.len());
+    for metric in &figures.wanted {
         all.push(figure(list, metric, &mut texts)?);
     }
     Ok(Group {

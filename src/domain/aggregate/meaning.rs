@@ -64,7 +64,7 @@ impl Figures {
                 .map(|at| spelled(at).cloned())
                 .collect(),
             figures: self
-                .metrics
+                .wanted
                 .iter()
                 .map(|metric| metric.of(columns, &items))
                 .collect(),

@@ -36,7 +36,7 @@ pub const MAX_GROUPS: usize = 10_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
     pub group_by: Vec<Level>,
-    pub metrics: Vec<Metric>,
+    pub wanted: Vec<Metric>,
 }
 
 /// One level of groups.

@@ -35,13 +35,13 @@ impl Figures {
     /// unknown_op bad_op required unwanted`.
     pub fn parse(
         group_by: &[LevelIn],
-        metrics: &[MetricIn],
+        asked: &[MetricIn],
         columns: &ColumnSet,
     ) -> Result<Figures, Vec<FieldError>> {
         let mut errors = Vec::new();
         for (path, count, most) in [
             ("/group_by", group_by.len(), MAX_LEVELS),
-            ("/metrics", metrics.len(), MAX_METRICS),
+            ("/metrics", asked.len(), MAX_METRICS),
         ] {
             if count > most {
                 errors.push(error(path, "too_many", format!("more than {most}")));
@@ -57,15 +57,15 @@ impl Figures {
                 .ok()
         });
         let group_by = levels.collect();
-        let all = metrics.iter().enumerate();
+        let all = asked.iter().enumerate();
         let all = all.filter_map(|(at, sent)| {
             metric(sent, columns, &format!("/metrics/{at}"))
                 .map_err(|wrong| errors.push(wrong))
                 .ok()
         });
-        let metrics = all.collect();
+        let wanted = all.collect();
         match errors.is_empty() {
-            true => Ok(Figures { group_by, metrics }),
+            true => Ok(Figures { group_by, wanted }),
             false => Err(errors),
         }
     }

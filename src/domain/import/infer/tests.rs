@@ -1,3 +1,5 @@
+//! What columns of values are taken for, and what is left as it was written.
+
 use proptest::prelude::*;
 
 use super::super::dialect::LineEnd;
