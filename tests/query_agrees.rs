@@ -449,7 +449,7 @@ async fn fill(owner: &PgPool, workspace: WorkspaceId, list: &List, rng: &mut Std
     living
 }
 
-const OPS: [&str; 15] = [
+const OPS: [&str; 18] = [
     "eq",
     "ne",
     "lt",
@@ -465,6 +465,9 @@ const OPS: [&str; 15] = [
     "not_empty",
     "has_any",
     "has_all",
+    "within",
+    "within_box",
+    "within_km",
 ];
 
 /// A condition on some column; one that a column can't be asked is not a filter, and is tried again.
@@ -491,6 +494,8 @@ fn condition(columns: &ColumnSet, rng: &mut StdRng) -> String {
                     .collect();
                 format!("[{}]", values.join(","))
             }
+            "within" => span(rng),
+            "within_box" | "within_km" => area(op, rng),
             _ if set && column.ty != ColumnType::MultiSelect && rng.random_ratio(1, 4) => {
                 if op == "eq" || op == "ne" {
                     r#"{"me":true}"#
@@ -505,11 +510,46 @@ fn condition(columns: &ColumnSet, rng: &mut StdRng) -> String {
             r#"{{"column":"{}","op":"{op}","value":{value}}}"#,
             column.key
         );
-        match Filter::parse(&json, columns, people()[0]) {
+        match Filter::parse(&json, columns, people()[0], today()) {
             Ok(_) => return json,
             Err(wrong) => assert_eq!(wrong[0].code, "bad_op", "{json}: {wrong:?}"),
         }
     }
+}
+
+/// The day to which spans are relative: some dates lie in some of them.
+fn today() -> chrono::NaiveDate {
+    chrono::NaiveDate::from_ymd_opt(2026, 2, 16).unwrap()
+}
+
+fn span(rng: &mut StdRng) -> String {
+    let units = ["day", "week", "month", "quarter", "year"];
+    match rng.random_range(0..3) {
+        0 => format!(r#"{{"last_days":{}}}"#, rng.random_range(1..40)),
+        1 => format!(r#"{{"next_days":{}}}"#, rng.random_range(1..40)),
+        _ => {
+            let way = ["this", "last", "next"].choose(rng).unwrap();
+            format!(r#"{{"{way}":"{}"}}"#, units.choose(rng).unwrap())
+        }
+    }
+}
+
+/// A box between two places or a circle around one, as wide as the distance of two at times.
+fn area(op: &str, rng: &mut StdRng) -> String {
+    let mut place = || -> [f64; 2] {
+        let json: serde_json::Value =
+            serde_json::from_str(&value(ColumnType::Location, rng)).unwrap();
+        ["lat", "lon"].map(|part| json[part].as_f64().unwrap())
+    };
+    let ([a_lat, a_lon], [b_lat, b_lon]) = (place(), place());
+    if op == "within_box" {
+        let (south, north) = (a_lat.min(b_lat), a_lat.max(b_lat));
+        return format!(r#"{{"south":{south},"west":{a_lon},"north":{north},"east":{b_lon}}}"#);
+    }
+    let km = ["0", "0.00000001", "0.02", "12000", "14000", "20000"]
+        .choose(rng)
+        .unwrap();
+    format!(r#"{{"lat":{a_lat},"lon":{a_lon},"km":{km}}}"#)
 }
 
 /// A part of a text that such a column may hold.
@@ -646,7 +686,7 @@ async fn compare_pages(owner: PgPool, app: Db) {
         let json = (round % 5 > 0).then(|| filter(&list.columns, 1, &mut rng));
         let filter = json
             .as_ref()
-            .map(|json| Filter::parse(json, &list.columns, people()[0]).expect(json));
+            .map(|json| Filter::parse(json, &list.columns, people()[0], today()).expect(json));
 
         let words = (round % 4 == 0).then(|| words(&list.columns, &mut rng));
         let selection = Selection {
@@ -750,7 +790,7 @@ async fn compare_conditions(owner: PgPool, app: Db) {
     let mut asked = std::collections::BTreeSet::new();
     for _ in 0..800 {
         let json = condition(&list.columns, &mut rng);
-        let filter = Filter::parse(&json, &list.columns, people()[0]).unwrap();
+        let filter = Filter::parse(&json, &list.columns, people()[0], today()).unwrap();
         let selection = Selection {
             filter: Some(filter.clone()),
             search: None,
@@ -758,10 +798,8 @@ async fn compare_conditions(owner: PgPool, app: Db) {
         let wanted = expected(&items, &list, &selection, &Sort::default());
         let found = paged(&app, workspace, &list, &selection, &Sort::default(), 1_000).await;
         assert_eq!(found, wanted, "{json}");
-        let Filter::Is(condition) = filter else {
-            unreachable!()
-        };
-        asked.insert((condition.column, json.split('"').nth(7).unwrap().to_owned()));
+        let mut words = json.split('"').map(str::to_owned);
+        asked.insert((words.nth(3), words.nth(3)));
     }
     // All ops of all 22 types, as far as they make sense: 205 pairs; chance may leave out a few.
     assert!(asked.len() > 140, "{}", asked.len());
@@ -880,7 +918,8 @@ async fn compare_figures(owner: PgPool, app: Db) {
         let mut selection = Selection::default();
         if round >= alone && round % 3 > 0 {
             let json = filter(&list.columns, 1, &mut rng);
-            selection.filter = Some(Filter::parse(&json, &list.columns, people()[0]).unwrap());
+            selection.filter =
+                Some(Filter::parse(&json, &list.columns, people()[0], today()).unwrap());
         }
         if round >= alone && round % 5 == 0 {
             selection.search = Search::parse(&words(&list.columns, &mut rng)).unwrap();

@@ -26,7 +26,11 @@ use crate::store::{self, Purpose, Tx, links};
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ItemsQueryIn {
-    /// `{"and":[…]}`, `{"or":[…]}`, `{"not":…}` or `{"column","op","value"}`
+    /// `{"and":[…]}`, `{"or":[…]}`, `{"not":…}` or `{"column","op","value"}`. Of dates and times `within`
+    /// takes whole days in UTC: `{"last_days":n}` to today, `{"next_days":n}` from today, or `this`,
+    /// `last`, `next` with `day`, `week` (from Monday), `month`, `quarter`, `year`; its cursor is good
+    /// until the day ends. Of locations `within_box` takes `{"south","west","north","east"}` (over the
+    /// 180th meridian where west is the larger), `within_km` `{"lat","lon","km"}` of at most 20 000 km.
     #[schema(value_type = Option<Object>)]
     filter: Option<Box<RawValue>>,
     /// `-ListPrice,City`, or an array: at most 5 keys of columns, each with `-` in front for
@@ -272,9 +276,10 @@ pub(super) fn selection(
     me: UserId,
     errors: &mut Vec<FieldError>,
 ) -> Selection {
+    let today = chrono::Utc::now().date_naive();
     let mut selection = Selection::default();
     match filter
-        .map(|json| Filter::parse(json, &list.columns, me))
+        .map(|json| Filter::parse(json, &list.columns, me, today))
         .transpose()
     {
         Ok(filter) => selection.filter = filter,

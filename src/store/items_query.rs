@@ -19,7 +19,7 @@ use super::items::{self, COLUMNS, Shelf};
 use super::{StoreError, Tx};
 use crate::domain::cell::{Cell, ColumnId};
 use crate::domain::columns::{Column, ColumnSet, ColumnType, LinkOptions};
-use crate::domain::filter::{Comparison, Condition, Filter, Test};
+use crate::domain::filter::{Comparison, Condition, DEGREE, Filter, HALF_DEGREE, Test};
 use crate::domain::fold::folded;
 use crate::domain::item::Item;
 use crate::domain::schema::List;
@@ -335,6 +335,27 @@ impl<'c> Statement<'c> {
             Test::HasAny(others) => format!("{cell} && {}", self.operand(column, others)?),
             Test::HasAll(others) => format!("{cell} @> {}", self.operand(column, others)?),
             Test::LinkedTo(_) => "false".to_owned(),
+            Test::WithinBox(area) => {
+                let (south, north) = (self.bind(area.south)?, self.bind(area.north)?);
+                let (west, east) = (self.bind(area.west)?, self.bind(area.east)?);
+                let both = if area.west <= area.east { "AND" } else { "OR" };
+                format!(
+                    "{cell}[1] BETWEEN {south} AND {north} \
+                     AND ({west} <= {cell}[2] {both} {cell}[2] <= {east})"
+                )
+            }
+            // The operations of `Circle::haversine`, in their order.
+            Test::WithinKm(circle) => {
+                let (lat, lon) = (self.bind(circle.lat)?, self.bind(circle.lon)?);
+                let (degree, half) = (self.bind(DEGREE)?, self.bind(HALF_DEGREE)?);
+                let north = format!("sin(({cell}[1] - {lat}) * {half})");
+                let east = format!("sin(({cell}[2] - {lon}) * {half})");
+                format!(
+                    "{north} * {north} + cos({cell}[1] * {degree}) * cos({lat} * {degree}) \
+                     * ({east} * {east}) <= {}",
+                    self.bind(circle.reach)?
+                )
+            }
         })
     }
 

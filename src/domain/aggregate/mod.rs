@@ -100,17 +100,9 @@ impl Op {
         match self {
             Op::Filled | Op::Empty | Op::Distinct => true,
             Op::Sum | Op::Avg | Op::Median => ty.is_number(),
-            Op::Min | Op::Max => ty.is_number() || is_moment(ty),
+            Op::Min | Op::Max => ty.is_number() || ty.is_moment(),
         }
     }
-}
-
-/// Whether cells are dates or times.
-pub fn is_moment(ty: ColumnType) -> bool {
-    matches!(
-        ty,
-        ColumnType::Date | ColumnType::DateTime | ColumnType::CreatedAt | ColumnType::UpdatedAt
-    )
 }
 
 /// Whether items can be grouped by such cells.

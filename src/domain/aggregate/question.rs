@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{Bucket, Figures, Level, MAX_LEVELS, MAX_METRICS, Metric, Op, is_groupable, is_moment};
+use super::{Bucket, Figures, Level, MAX_LEVELS, MAX_METRICS, Metric, Op, is_groupable};
 use crate::domain::columns::{Column, ColumnSet};
 use crate::error::FieldError;
 
@@ -82,7 +82,7 @@ fn level(sent: &LevelIn, columns: &ColumnSet, path: &str) -> Result<Level, Field
         let at_bucket = |code, message| error(&format!("{path}/bucket"), code, message);
         let bucket = Bucket::of(name)
             .ok_or_else(|| at_bucket("unknown_bucket", format!("there is no bucket {name:?}")))?;
-        if is_moment(ty) {
+        if ty.is_moment() {
             Ok(bucket)
         } else {
             let message = format!("a column of type {} has no buckets", ty.as_str());

@@ -169,6 +169,14 @@ impl ColumnType {
         )
     }
 
+    /// Whether cells hold a date or a time.
+    pub fn is_moment(self) -> bool {
+        matches!(
+            self,
+            ColumnType::Date | ColumnType::DateTime | ColumnType::CreatedAt | ColumnType::UpdatedAt
+        )
+    }
+
     /// Whether cells hold choices.
     pub fn is_select(self) -> bool {
         matches!(self, ColumnType::SingleSelect | ColumnType::MultiSelect)

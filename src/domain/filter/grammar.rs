@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
+use chrono::{NaiveDate, NaiveTime};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::area::{Area, Circle};
+use super::span;
 use super::{Comparison, Condition, Filter, MAX_CONDITIONS, MAX_DEPTH, MAX_VALUES, Test};
 use crate::domain::cell::Cell;
 use crate::domain::columns::{Column, ColumnSet, ColumnType, parse_needle};
@@ -13,10 +16,16 @@ use crate::error::FieldError;
 use crate::ids::UserId;
 
 /// Reads a filter; its length is already judged.
-pub(super) fn read(json: &str, columns: &ColumnSet, me: UserId) -> Result<Filter, Vec<FieldError>> {
+pub(super) fn read(
+    json: &str,
+    columns: &ColumnSet,
+    me: UserId,
+    today: NaiveDate,
+) -> Result<Filter, Vec<FieldError>> {
     let mut reader = Reader {
         columns,
         me,
+        today,
         conditions: 0,
         values: 0,
     };
@@ -55,10 +64,10 @@ pub(super) enum Op {
     HasAny,
     HasAll,
     LinkedTo,
+    Within,
+    WithinBox,
+    WithinKm,
 }
-
-/// Operators of the contract that are still to come.
-pub(super) const NOT_BUILT: [&str; 3] = ["within", "within_box", "within_km"];
 
 impl Op {
     /// The operator of that name, and whether it is negated.
@@ -80,6 +89,9 @@ impl Op {
             "has_any" => (Op::HasAny, false),
             "has_all" => (Op::HasAll, false),
             "linked_to" => (Op::LinkedTo, false),
+            "within" => (Op::Within, false),
+            "within_box" => (Op::WithinBox, false),
+            "within_km" => (Op::WithinKm, false),
             _ => return None,
         })
     }
@@ -97,6 +109,8 @@ impl Op {
             Op::Order(_) => !place && !is_set(ty) && ty != ColumnType::Checkbox,
             Op::Contains | Op::StartsWith => ty.is_text() || ty == ColumnType::Address,
             Op::HasAny | Op::HasAll => is_set(ty),
+            Op::Within => ty.is_moment(),
+            Op::WithinBox | Op::WithinKm => ty == ColumnType::Location,
         }
     }
 }
@@ -113,6 +127,7 @@ pub(super) fn is_set(ty: ColumnType) -> bool {
 struct Reader<'a> {
     columns: &'a ColumnSet,
     me: UserId,
+    today: NaiveDate,
     conditions: usize,
     values: usize,
 }
@@ -168,9 +183,7 @@ impl Reader<'_> {
                 column: Some(key),
                 op: Some(op),
                 value,
-            } => self
-                .condition(&key, &op, value.map(RawValue::get), path)
-                .map(Filter::Is),
+            } => self.condition(&key, &op, value.map(RawValue::get), path),
             _ => Err(malformed(
                 "either and, or, not, or a condition of column, op and value".to_owned(),
             )),
@@ -200,7 +213,7 @@ impl Reader<'_> {
         name: &str,
         value: Option<&str>,
         path: &str,
-    ) -> Result<Condition, FieldError> {
+    ) -> Result<Filter, FieldError> {
         self.count_condition(path)?;
         let column = self.columns.by_key(key).ok_or_else(|| {
             error(
@@ -211,11 +224,7 @@ impl Reader<'_> {
         })?;
         let at_op = |code, message| error(format!("{path}/op"), code, message);
         let Some((op, negated)) = Op::of(name) else {
-            return Err(if NOT_BUILT.contains(&name) {
-                at_op("not_built", format!("{name} is not built yet"))
-            } else {
-                at_op("unknown_op", format!("there is no op {name:?}"))
-            });
+            return Err(at_op("unknown_op", format!("there is no op {name:?}")));
         };
         if !op.suits(column.ty) {
             let ty = column.ty.as_str();
@@ -224,12 +233,45 @@ impl Reader<'_> {
                 format!("a column of type {ty} can't be asked {name}"),
             ));
         }
-        let test = self.test(op, column, value, &format!("{path}/value"))?;
-        Ok(Condition {
+        let path = format!("{path}/value");
+        if op == Op::Within {
+            return self.within(column, value.unwrap_or("null"), path);
+        }
+        let test = self.test(op, column, value, &path)?;
+        Ok(Filter::Is(Condition {
             column: column.id,
             negated,
             test,
-        })
+        }))
+    }
+
+    /// From the first day, before the one after the last.
+    fn within(&self, column: &Column, json: &str, path: String) -> Result<Filter, FieldError> {
+        let (from, to) = span::read(json, self.today).map_err(|wrong| match wrong {
+            span::Wrong::Malformed => {
+                let message = "one of last_days, next_days, this, last, next";
+                error(path.clone(), "malformed", message.to_owned())
+            }
+            span::Wrong::OutOfRange => {
+                let message = "1 to 36 500 days, within the calendar";
+                error(path.clone(), "out_of_range", message.to_owned())
+            }
+        })?;
+        let day = |day: NaiveDate| match column.ty {
+            ColumnType::Date => Cell::Date(day),
+            _ => Cell::DateTime(day.and_time(NaiveTime::MIN).and_utc()),
+        };
+        let bound = |how, cell| {
+            Filter::Is(Condition {
+                column: column.id,
+                negated: false,
+                test: Test::Compare(how, cell),
+            })
+        };
+        Ok(Filter::All(vec![
+            bound(Comparison::AtLeast, day(from)),
+            bound(Comparison::Less, day(to)),
+        ]))
     }
 
     fn test(
@@ -250,8 +292,12 @@ impl Reader<'_> {
             };
         }
         let value = value.unwrap_or("null");
+        let area =
+            |wrong: (&'static str, &str)| error(path.to_owned(), wrong.0, wrong.1.to_owned());
         Ok(match op {
-            Op::Empty => Test::Empty,
+            Op::Empty | Op::Within => Test::Empty,
+            Op::WithinBox => Test::WithinBox(Area::read(value).map_err(area)?),
+            Op::WithinKm => Test::WithinKm(Circle::read(value).map_err(area)?),
             Op::Equal if is_set(column.ty) => Test::Same(self.operand(column, value, path)?),
             Op::Equal => Test::OneOf(vec![self.operand(column, value, path)?]),
             Op::Order(how) => Test::Compare(how, self.operand(column, value, path)?),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::{Comparison, Condition, Filter, Test};
-use crate::domain::cell::Cell;
+use crate::domain::cell::{Cell, Location};
 use crate::domain::columns::{Column, ColumnSet};
 use crate::domain::fold;
 use crate::domain::item::Item;
@@ -44,6 +44,8 @@ impl Test {
             Test::Same(others) => has_all(cell, others) && has_all(others, cell),
             Test::HasAny(others) | Test::LinkedTo(others) => has_any(cell, others),
             Test::HasAll(others) => has_all(cell, others),
+            Test::WithinBox(area) => place(cell).is_some_and(|place| area.holds(place)),
+            Test::WithinKm(circle) => place(cell).is_some_and(|place| circle.holds(place)),
         }
     }
 }
@@ -79,6 +81,13 @@ fn text(cell: &Cell) -> Option<Cow<'_, str>> {
     match cell {
         Cell::Text(text) => Some(fold::folded(text)),
         Cell::Address(address) => Some(Cow::Owned(fold::folded(&address.sort_key()).into_owned())),
+        _ => None,
+    }
+}
+
+fn place(cell: &Cell) -> Option<Location> {
+    match cell {
+        Cell::Location(place) => Some(*place),
         _ => None,
     }
 }

@@ -9,11 +9,21 @@
 //! people put them; one that the column no longer has is not there. Of a cell that may hold several
 //! choices or users `eq` asks for the same ones in any order, `in` and `has_any` for at least one,
 //! `has_all` for all.
+//!
+//! `within` is a span of whole days, in UTC: `{"last_days":n}` ends with today, `{"next_days":n}` begins
+//! with it; `this`, `last` and `next` name a `day`, `week` (from Monday), `month`, `quarter` or `year`.
+//! `within_box` is `{"south","west","north","east"}` with its edges, over the 180th meridian where west
+//! is the larger; `within_km` is `{"lat","lon","km"}` on a sphere of 6371.0088 km, by the haversine.
 
+mod area;
 mod grammar;
 mod meaning;
+mod span;
 #[cfg(test)]
 mod tests;
+
+pub use area::{Area, Circle, DEGREE, HALF_DEGREE};
+use chrono::NaiveDate;
 
 use super::cell::{Cell, ColumnId};
 use super::columns::ColumnSet;
@@ -70,6 +80,9 @@ pub enum Test {
     HasAll(Cell),
     /// Linked to at least one of these items. Of an item in memory this asks the links that it shows.
     LinkedTo(Cell),
+    /// A place in there.
+    WithinBox(Area),
+    WithinKm(Circle),
 }
 
 /// A comparison by order.
@@ -82,10 +95,16 @@ pub enum Comparison {
 }
 
 impl Filter {
-    /// Reads a filter. `me` is whom `{"me": true}` means. Paths of errors begin with `/filter`; their
-    /// codes are `malformed too_long too_deep too_many unknown_column unknown_op bad_op not_built
-    /// missing_value` and those of cells.
-    pub fn parse(json: &str, columns: &ColumnSet, me: UserId) -> Result<Filter, Vec<FieldError>> {
+    /// Reads a filter. `me` is whom `{"me": true}` means, `today` (in UTC) the day to which `within` is
+    /// relative. Paths of errors begin with `/filter`; their
+    /// codes are `malformed too_long too_deep too_many unknown_column unknown_op bad_op
+    /// out_of_range too_small too_large missing_value` and those of cells.
+    pub fn parse(
+        json: &str,
+        columns: &ColumnSet,
+        me: UserId,
+        today: NaiveDate,
+    ) -> Result<Filter, Vec<FieldError>> {
         if json.len() > MAX_LENGTH {
             let message = format!("longer than {MAX_LENGTH} bytes");
             return Err(vec![grammar::error(
@@ -94,6 +113,6 @@ impl Filter {
                 message,
             )]);
         }
-        grammar::read(json, columns, me)
+        grammar::read(json, columns, me, today)
     }
 }
