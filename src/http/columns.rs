@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::cursor::{SmallPage, small_page};
+use super::cursor::{PageQuery, small_page};
 use super::extract::{Body, Caller, access, path_id, path_text, query, remember, state};
 use super::problem::json_at;
 use super::submit::admin;
@@ -17,7 +17,7 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
     let access = access(&request, &caller, Action::Read).await?;
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
     let data: Vec<ColumnOut> = list.columns.iter().map(ColumnOut::new).collect();
-    let asked: SmallPage = query(&request)?;
+    let asked: PageQuery = query(&request)?;
     let body = small_page(&state(&request)?.settings, "columns", &asked, data)?;
     Ok(json_at(access.snapshot.seq, body))
 }

@@ -1,16 +1,16 @@
 //! Comments on an item.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::cursor::{self, cut, page_size};
-use super::extract::{Access, Body, Caller, access, if_match, path_id, query, remember, state};
+use super::cursor::{self, PageQuery, cut, page_size};
+use super::extract::{
+    Access, Body, Caller, access, if_match, own_id, path_id, query, remember, state,
+};
 use super::items::find_living;
-use super::problem::{X_WORKSPACE_SEQ, json_at};
+use super::problem::{json_at, version_at};
 use super::submit::admin;
 use crate::actors::workspace::{AdminCommand, CommentCommand};
 use crate::domain::comment::{Comment, Said};
@@ -22,13 +22,6 @@ use crate::store::comments::Position;
 use crate::store::{self, Purpose, Tx};
 use crate::wire::comments::{CommentIn, CommentOut, CommentPatchIn};
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
-
 /// The comments of an item, oldest first.
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: PageQuery = query(&request)?;
@@ -36,13 +29,8 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
     let state = state(&request)?;
     let limit = page_size(asked.limit)?;
     let question = format!("comments {} {} {}", access.snapshot.id, list.id, item.id);
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|text| cursor::open(&state.settings, &question, text))
-        .transpose()?
-        .map(|bytes| position(&bytes))
-        .transpose()?;
+    let cursor = asked.cursor.as_deref();
+    let after = cursor::after(&state.settings, &question, cursor, position)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Page).await?;
     let place = (list.id, item.id);
     let mut comments =
@@ -84,14 +72,8 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
         .filter(|comment| (comment.list, comment.item) == (list.id, item.id))
         .ok_or_else(AppError::not_found)?;
     comment.living()?;
-    Ok(HttpResponse::Ok()
-        .insert_header((
-            X_WORKSPACE_SEQ,
-            header::HeaderValue::from(access.snapshot.seq),
-        ))
-        .insert_header((header::ETAG, format!("\"{}\"", comment.version)))
-        .content_type("application/json")
-        .body(json!(CommentOut::new(&comment)).to_string()))
+    let body = json!(CommentOut::new(&comment)).to_string();
+    Ok(version_at(access.snapshot.seq, comment.version, body))
 }
 
 pub async fn create(
@@ -102,12 +84,8 @@ pub async fn create(
     let remember = body.remember(&request)?;
     let (access, place) = at_item(&request, &caller).await?;
     let sent = body.value;
-    if sent.id.is_some_and(|id| id.uuid().is_nil()) {
-        let message = "an id is a UUID, and not the nil one";
-        return Err(AppError::field("/id", "bad_id", message));
-    }
     let command = CommentCommand::Create {
-        id: sent.id.unwrap_or_else(|| CommentId(Uuid::now_v7())),
+        id: CommentId(own_id(sent.id.map(CommentId::uuid))?),
         said: Said {
             body: sent.body,
             mentions: sent.mentions,

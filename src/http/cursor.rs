@@ -18,7 +18,7 @@ pub fn seal(settings: &Settings, question: &str, position: &[u8]) -> String {
 }
 
 /// The position in a cursor that was sealed for this very question.
-pub fn open(settings: &Settings, question: &str, cursor: &str) -> Result<Vec<u8>, AppError> {
+fn open(settings: &Settings, question: &str, cursor: &str) -> Result<Vec<u8>, AppError> {
     let refused = || AppError::malformed("This cursor does not belong to this question");
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| refused())?;
     let (seal, position) = bytes.split_at_checked(SEAL).ok_or_else(refused)?;
@@ -42,31 +42,39 @@ fn tag(settings: &Settings, question: &str, position: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// The paging parameters of a small collection.
+/// The parameters of a page that is asked for nothing else.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SmallPage {
-    limit: Option<i64>,
-    cursor: Option<String>,
+pub struct PageQuery {
+    pub limit: Option<i64>,
+    pub cursor: Option<String>,
+}
+
+/// Where the page before this one ended, as `read` finds it in the cursor; none: it is the first.
+pub fn after<T>(
+    settings: &Settings,
+    question: &str,
+    cursor: Option<&str>,
+    read: impl FnOnce(&[u8]) -> Result<T, AppError>,
+) -> Result<Option<T>, AppError> {
+    let opened = cursor.map(|cursor| open(settings, question, cursor));
+    opened.transpose()?.map(|bytes| read(&bytes)).transpose()
 }
 
 /// A page of a collection that is held whole; its order must be stable.
 pub fn small_page<T: serde::Serialize>(
     settings: &Settings,
     question: &str,
-    asked: &SmallPage,
+    asked: &PageQuery,
     all: Vec<T>,
 ) -> Result<String, AppError> {
     let size = usize::try_from(page_size(asked.limit)?).unwrap_or(100);
-    let from = match asked.cursor.as_deref() {
-        None => 0,
-        Some(text) => {
-            let bytes = open(settings, question, text)?;
-            let bytes = <[u8; 8]>::try_from(bytes);
-            let from = bytes.map_err(|_| AppError::malformed("This cursor can't be read"))?;
-            usize::try_from(u64::from_be_bytes(from)).unwrap_or(usize::MAX)
-        }
-    };
+    let from = after(settings, question, asked.cursor.as_deref(), |bytes| {
+        let from = <[u8; 8]>::try_from(bytes);
+        let from = from.map_err(|_| AppError::malformed("This cursor can't be read"))?;
+        Ok(usize::try_from(u64::from_be_bytes(from)).unwrap_or(usize::MAX))
+    })?;
+    let from = from.unwrap_or(0);
     let through = from.saturating_add(size);
     let next = (through < all.len()).then(|| {
         let position = u64::try_from(through).unwrap_or(u64::MAX);

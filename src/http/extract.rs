@@ -158,6 +158,17 @@ pub fn path_text<'a>(request: &'a HttpRequest, name: &str) -> Result<&'a str, Ap
         .ok_or_else(AppError::not_found)
 }
 
+/// The id that the caller chose for a new thing, or a fresh one.
+pub fn own_id(chosen: Option<Uuid>) -> Result<Uuid, AppError> {
+    match chosen {
+        Some(id) if id.is_nil() => {
+            let message = "an id is a UUID, and not the nil one";
+            Err(AppError::field("/id", "bad_id", message))
+        }
+        chosen => Ok(chosen.unwrap_or_else(Uuid::now_v7)),
+    }
+}
+
 /// The query string; an unknown parameter is refused, never ignored.
 pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, AppError> {
     web::Query::<T>::from_query(request.query_string())

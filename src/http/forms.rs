@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::cursor::{SmallPage, small_page};
+use super::cursor::{PageQuery, small_page};
 use super::extract::{
     Access, Body, Caller, MIN_SEQ_PATIENCE, access, op_of, path_id, path_text, query, remember,
     state,
@@ -37,7 +37,7 @@ use crate::wire::forms::{FormAnswersIn, FormLinkOut, FormOut};
 
 /// The links of a view's form, without their tokens.
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let asked: SmallPage = query(&request)?;
+    let asked: PageQuery = query(&request)?;
     access(&request, &caller, Action::WriteViews).await?;
     let (access, _, view) = find(&request, &caller).await?;
     view.writable_by(caller.0.user, access.role)?;

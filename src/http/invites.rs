@@ -9,7 +9,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::cursor::{SmallPage, small_page};
+use super::cursor::{PageQuery, small_page};
 use super::extract::{Body, Caller, access, op_of, path_id, query, remember, state};
 use super::problem::{json_at, respond};
 use super::state::Settings;
@@ -39,7 +39,7 @@ pub struct AcceptIn {
 }
 
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let asked: SmallPage = query(&request)?;
+    let asked: PageQuery = query(&request)?;
     let access = access(&request, &caller, Action::ManageMembers).await?;
     let state = state(&request)?;
     let tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;

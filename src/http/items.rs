@@ -4,14 +4,13 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::cursor::{self, cut, page_size};
 use super::extract::{Access, Body, Caller, access, if_match, path_id, query, remember, state};
-use super::problem::{X_WORKSPACE_SEQ, json_at};
+use super::problem::{json_at, version_at};
 use super::settled::{is_settled, settled};
 use super::submit;
 use crate::actors::workspace::Shape;
@@ -126,13 +125,8 @@ async fn trash_once(
     let limit = page_size(asked.limit)?;
     let counting = Counting::read(asked.count.as_deref())?;
     let question = format!("trash {} {}", access.snapshot.id, list.id);
-    let after = asked
-        .cursor
-        .as_deref()
-        .map(|text| cursor::open(&state.settings, &question, text))
-        .transpose()?
-        .map(|bytes| item_position(&bytes))
-        .transpose()?;
+    let cursor = asked.cursor.as_deref();
+    let after = cursor::after(&state.settings, &question, cursor, item_position)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Page).await?;
     let mut items = store::items::page(
         &mut tx,
@@ -255,14 +249,11 @@ pub(super) fn page_body(
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: ShowQuery = query(&request)?;
     let (access, list, item) = find_living(&request, &caller, asked.expand.as_deref()).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((
-            X_WORKSPACE_SEQ,
-            header::HeaderValue::from(access.snapshot.seq),
-        ))
-        .insert_header((header::ETAG, format!("\"{}\"", item.version)))
-        .content_type("application/json")
-        .body(item.to_wire(&list)))
+    Ok(version_at(
+        access.snapshot.seq,
+        item.version,
+        item.to_wire(&list),
+    ))
 }
 
 /// The item of the path, unless it is in the trash.

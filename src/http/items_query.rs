@@ -192,13 +192,10 @@ async fn answer_once(
     let limit = page_size(asked.limit)?;
     let counting = Counting::read(asked.count.as_deref())?;
     let question = sealed_for(workspace, &list, &selection, &sort);
-    let after = match &asked.cursor {
-        None => None,
-        Some(text) => {
-            let bytes = cursor::open(&state.settings, &question, text)?;
-            Some(position(&sort, &list, &bytes)?)
-        }
-    };
+    let cursor = asked.cursor.as_deref();
+    let after = cursor::after(&state.settings, &question, cursor, |bytes| {
+        position(&sort, &list, bytes)
+    })?;
     // A plain page follows the key's index; all else is the planner's to answer.
     let plain = selection.is_all() && sort.is_by_id() && counting.is_none();
     let purpose = if plain { Purpose::Page } else { Purpose::Read };

@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::cursor::{self, cut, page_size};
+use super::cursor::{self, PageQuery, cut, page_size};
 use super::extract::{Access, Caller, access, path_id, query, remember, state};
 use super::problem::{X_WORKSPACE_SEQ, json_at};
 use super::submit::admin;
@@ -89,29 +89,21 @@ impl From<Job> for JobOut {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
-
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: PageQuery = query(&request)?;
     let access = access(&request, &caller, Action::Read).await?;
     let state = state(&request)?;
     let limit = page_size(asked.limit)?;
     let question = format!("jobs {}", access.snapshot.id);
-    let before = match asked.cursor.as_deref() {
-        None => None,
-        Some(text) => {
-            let bytes = cursor::open(&state.settings, &question, text)?;
-            let id = Uuid::from_slice(&bytes);
-            Some(JobId(id.map_err(|_| {
-                AppError::malformed("This cursor can't be read")
-            })?))
-        }
-    };
+    let before = cursor::after(
+        &state.settings,
+        &question,
+        asked.cursor.as_deref(),
+        |bytes| {
+            let id = Uuid::from_slice(bytes).map(JobId);
+            id.map_err(|_| AppError::malformed("This cursor can't be read"))
+        },
+    )?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let size = u32::try_from(limit + 1).unwrap_or(100);
     let mut page = jobs::page(tx.conn(), access.snapshot.id, before, size)
@@ -175,14 +167,8 @@ pub async fn errors(request: HttpRequest, caller: Caller) -> Result<HttpResponse
     }
     let limit = page_size(asked.limit)?;
     let question = format!("errors {} {}", access.snapshot.id, job.id);
-    let after = match asked.cursor.as_deref() {
-        None => None,
-        Some(text) => Some(row_position(&cursor::open(
-            &state.settings,
-            &question,
-            text,
-        )?)?),
-    };
+    let cursor = asked.cursor.as_deref();
+    let after = cursor::after(&state.settings, &question, cursor, row_position)?;
     let size = u32::try_from(limit + 1).unwrap_or(100);
     let mut page = errors_after(&state.db, access.snapshot.id, job.id, after, size).await?;
     let more = cut(&mut page, limit);

@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::cursor::{self, cut, page_size};
+use super::cursor::{self, PageQuery, cut, page_size};
 use super::extract::{Body, Caller, if_match, path_id, path_text, query, state};
 use super::items::at_list;
 use super::problem::json_at;
@@ -31,13 +31,6 @@ pub struct LinksIn {
     ids: Vec<ItemId>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PageQuery {
-    limit: Option<i64>,
-    cursor: Option<String>,
-}
-
 /// `GET …/links/{column}`
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: PageQuery = query(&request)?;
@@ -58,10 +51,8 @@ async fn index_once(
     let limit = page_size(asked.limit)?;
     let workspace = access.snapshot.id;
     let question = format!("links {workspace} {} {item} {}", list.id, column.id);
-    let after = match &asked.cursor {
-        None => None,
-        Some(text) => Some(position(&cursor::open(&state.settings, &question, text)?)?),
-    };
+    let cursor = asked.cursor.as_deref();
+    let after = cursor::after(&state.settings, &question, cursor, position)?;
     let mut tx = Tx::begin(&state.db, workspace, Purpose::Page).await?;
     let found = store::items::find(&mut tx, workspace, &list, &[item]).await?;
     let found = found.first().ok_or_else(AppError::not_found)?;

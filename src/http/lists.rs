@@ -2,10 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use uuid::Uuid;
 
-use super::cursor::{SmallPage, small_page};
-use super::extract::{Access, Body, Caller, access, path_id, query, remember, state};
+use super::cursor::{PageQuery, small_page};
+use super::extract::{Access, Body, Caller, access, own_id, path_id, query, remember, state};
 use super::problem::json_at;
 use super::submit::admin;
 use crate::actors::workspace::AdminCommand;
@@ -65,7 +64,7 @@ fn page(
     question: &str,
     lists: Vec<ListOut>,
 ) -> Result<HttpResponse, AppError> {
-    let asked: SmallPage = query(request)?;
+    let asked: PageQuery = query(request)?;
     let body = small_page(&state(request)?.settings, question, &asked, lists)?;
     Ok(json_at(access.snapshot.seq, body))
 }
@@ -86,12 +85,8 @@ pub async fn create(
 ) -> Result<HttpResponse, AppError> {
     let remember = body.remember(&request)?;
     let access = access(&request, &caller, Action::WriteSchema).await?;
-    if body.value.id.is_some_and(|id| id.uuid().is_nil()) {
-        let message = "an id is a UUID, and not the nil one";
-        return Err(AppError::field("/id", "bad_id", message));
-    }
     let command = AdminCommand::CreateList {
-        id: body.value.id.unwrap_or_else(|| ListId(Uuid::now_v7())),
+        id: ListId(own_id(body.value.id.map(ListId::uuid))?),
         name: body.value.name,
         columns: body.value.columns,
         location: request.path().to_owned(),

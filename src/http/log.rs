@@ -146,14 +146,11 @@ pub async fn audit(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
 
 /// The position below which a newest-first page begins.
 pub fn below(settings: &Settings, question: &str, cursor: Option<&str>) -> Result<i64, AppError> {
-    let Some(cursor) = cursor else {
-        return Ok(i64::MAX);
-    };
-    let bytes = cursor::open(settings, question, cursor)?;
-    let bytes = bytes
-        .try_into()
-        .map_err(|_| AppError::malformed("This cursor does not belong to this question"))?;
-    Ok(i64::from_be_bytes(bytes))
+    let seq = cursor::after(settings, question, cursor, |bytes| {
+        let seq = bytes.try_into().map(i64::from_be_bytes);
+        seq.map_err(|_| AppError::malformed("This cursor does not belong to this question"))
+    })?;
+    Ok(seq.unwrap_or(i64::MAX))
 }
 
 pub async fn verify(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {

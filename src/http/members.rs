@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use super::cursor::{SmallPage, small_page};
+use super::cursor::{PageQuery, small_page};
 use super::extract::{Body, Caller, access, path_id, query, remember, state};
 use super::problem::json_at;
 use super::submit::admin;
@@ -21,7 +21,7 @@ pub struct MemberPatch {
 }
 
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let asked: SmallPage = query(&request)?;
+    let asked: PageQuery = query(&request)?;
     let access = access(&request, &caller, Action::Read).await?;
     let state = state(&request)?;
     let tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;

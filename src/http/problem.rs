@@ -71,6 +71,15 @@ pub fn json_at(seq: i64, body: String) -> HttpResponse {
         .body(body)
 }
 
+/// The same of one thing that has a version, for `If-Match`.
+pub fn version_at(seq: i64, version: i64, body: String) -> HttpResponse {
+    let mut response = json_at(seq, body);
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
 /// What no route matched: 405 where another method is at home, else 404. OPTIONS that is no
 /// browser's question beforehand is told the methods (RFC 9110, section 9.3.7).
 pub async fn unmatched(request: HttpRequest) -> Result<HttpResponse, AppError> {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
-use uuid::Uuid;
 
-use super::cursor::{SmallPage, small_page};
-use super::extract::{Access, Body, Caller, access, if_match, path_id, query, remember, state};
+use super::cursor::{PageQuery, small_page};
+use super::extract::{
+    Access, Body, Caller, access, if_match, own_id, path_id, query, remember, state,
+};
 use super::items::at_list;
-use super::problem::{X_WORKSPACE_SEQ, json_at};
+use super::problem::{json_at, version_at};
 use super::settled::{is_settled, settled};
 use super::submit::admin;
 use crate::actors::workspace::{AdminCommand, ViewCommand};
@@ -24,7 +24,7 @@ use crate::wire::views::{ViewIn, ViewOut, ViewPatchIn};
 
 /// The views that the caller may see, by age.
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let asked: SmallPage = query(&request)?;
+    let asked: PageQuery = query(&request)?;
     settled(async || {
         let (access, list) = at_list(&request, &caller, Action::Read).await?;
         let state = state(&request)?;
@@ -47,14 +47,8 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
 
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let (access, list, view) = find(&request, &caller).await?;
-    Ok(HttpResponse::Ok()
-        .insert_header((
-            X_WORKSPACE_SEQ,
-            header::HeaderValue::from(access.snapshot.seq),
-        ))
-        .insert_header((header::ETAG, format!("\"{}\"", view.version)))
-        .content_type("application/json")
-        .body(json!(ViewOut::read(&view, &list)).to_string()))
+    let body = json!(ViewOut::read(&view, &list)).to_string();
+    Ok(version_at(access.snapshot.seq, view.version, body))
 }
 
 /// The view of the path, if the caller may see it.
@@ -89,12 +83,8 @@ pub async fn create(
     let remember = body.remember(&request)?;
     let (access, list) = at_list(&request, &caller, Action::WriteViews).await?;
     let sent = body.value;
-    if sent.id.is_some_and(|id| id.uuid().is_nil()) {
-        let message = "an id is a UUID, and not the nil one";
-        return Err(AppError::field("/id", "bad_id", message));
-    }
     let view = NewView {
-        id: sent.id.unwrap_or_else(|| ViewId(Uuid::now_v7())),
+        id: ViewId(own_id(sent.id.map(ViewId::uuid))?),
         name: sent.name,
         kind: sent.kind,
         config: sent.config.unwrap_or_default(),
@@ -104,14 +94,11 @@ pub async fn create(
         view: Box::new(view),
         location: request.path().to_owned(),
     };
-    let list = list.id;
-    admin(
-        &access,
-        &caller,
-        remember,
-        AdminCommand::View { list, command },
-    )
-    .await
+    let command = AdminCommand::View {
+        list: list.id,
+        command,
+    };
+    admin(&access, &caller, remember, command).await
 }
 
 pub async fn update(
@@ -133,13 +120,8 @@ pub async fn update(
         id,
         patch: Box::new(patch),
     };
-    admin(
-        &access,
-        &caller,
-        remember,
-        AdminCommand::View { list, command },
-    )
-    .await
+    let command = AdminCommand::View { list, command };
+    admin(&access, &caller, remember, command).await
 }
 
 pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
@@ -150,11 +132,6 @@ pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse
         id,
         if_version: if_match(request.headers())?,
     };
-    admin(
-        &access,
-        &caller,
-        remember,
-        AdminCommand::View { list, command },
-    )
-    .await
+    let command = AdminCommand::View { list, command };
+    admin(&access, &caller, remember, command).await
 }

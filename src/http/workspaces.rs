@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::cursor::{SmallPage, small_page};
+use super::cursor::{PageQuery, small_page};
 use super::extract::{Access, Body, Caller, access, query, remember, state};
 use super::problem::{json_at, respond};
 use super::submit::admin;
@@ -35,7 +35,7 @@ pub struct WorkspacePatch {
 }
 
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let asked: SmallPage = query(&request)?;
+    let asked: PageQuery = query(&request)?;
     let state = state(&request)?;
     let memberships = store::members::of_person(&state.db, caller.0.user).await?;
     let data: Vec<MembershipOut> = memberships.iter().map(MembershipOut::new).collect();

@@ -112,12 +112,24 @@ pub enum Written {
     Stale,
 }
 
-/// See `migration/src/sql/links.sql`. Its arguments are plain arrays: composite types would cost
+/// See `migration/src/sql/write_group.sql`. Its arguments are plain arrays: composite types would cost
 /// each new connection a look-up.
-const STATEMENT: &str = "SELECT estatebase.write_group(\
-    $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,\
-    $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46,\
-    $47,$48,$49,$50,$51,$52,$53,$54,$55,$56)";
+macro_rules! write_group {
+    () => {
+        "SELECT estatebase.write_group(\
+         $1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,\
+         $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46)"
+    };
+}
+const GROUP: &str = write_group!();
+/// The group first, then what it linked (`migration/src/sql/links.sql`): OFFSET keeps the one from being
+/// drawn into the other.
+const GROUP_WITH_LINKS: &str = concat!(
+    "SELECT CASE written WHEN 'done' THEN \
+     estatebase.write_links($1,$47,$48,$49,$50,$51,$52,$53,$54,$55,$56) ELSE written END FROM (",
+    write_group!(),
+    " AS written OFFSET 0) AS g"
+);
 
 /// How long the database may take to answer before its answer counts as lost.
 pub const PATIENCE: Duration = Duration::from_secs(6);
@@ -169,7 +181,11 @@ async fn write(
     now: DateTime<Utc>,
 ) -> Result<Written, StoreError> {
     let head = &group.head;
-    let mut query = sqlx::query_scalar::<_, String>(STATEMENT)
+    let statement = match group.links.is_empty() {
+        true => GROUP,
+        false => GROUP_WITH_LINKS,
+    };
+    let mut query = sqlx::query_scalar::<_, String>(statement)
         .bind(head.workspace.uuid())
         .bind(head.seq)
         .bind(head.hash.as_slice())
@@ -235,19 +251,21 @@ async fn write(
         .bind(column(&numbers, |(list, _)| list.uuid()))
         .bind(column(&numbers, |(_, next)| **next));
     let links = &group.links;
-    query = query
-        .bind(column(links, |l| l.pair.relation.list.uuid()))
-        .bind(column(links, |l| l.pair.relation.column.to_string()))
-        .bind(column(links, |l| l.pair.from.uuid()))
-        .bind(column(links, |l| l.to_list.uuid()))
-        .bind(column(links, |l| l.pair.to.uuid()))
-        .bind(column(links, |l| l.row.map_or(0, |row| row.from_position)))
-        .bind(column(links, |l| l.row.map_or(0, |row| row.to_position)))
-        .bind(column(links, |l| l.from_single))
-        .bind(column(links, |l| l.to_single))
-        .bind(column(links, |l| {
-            l.row.map_or(-1_i16, |row| i16::from(row.live))
-        }));
+    if !links.is_empty() {
+        query = query
+            .bind(column(links, |l| l.pair.relation.list.uuid()))
+            .bind(column(links, |l| l.pair.relation.column.to_string()))
+            .bind(column(links, |l| l.pair.from.uuid()))
+            .bind(column(links, |l| l.to_list.uuid()))
+            .bind(column(links, |l| l.pair.to.uuid()))
+            .bind(column(links, |l| l.row.map_or(0, |row| row.from_position)))
+            .bind(column(links, |l| l.row.map_or(0, |row| row.to_position)))
+            .bind(column(links, |l| l.from_single))
+            .bind(column(links, |l| l.to_single))
+            .bind(column(links, |l| {
+                l.row.map_or(-1_i16, |row| i16::from(row.live))
+            }));
+    }
     match query.fetch_one(connection).await {
         Ok(answer) if answer == "done" => Ok(Written::Done),
         Ok(_) => Ok(Written::LostRace),

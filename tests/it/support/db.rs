@@ -44,6 +44,26 @@ impl TestDb {
     pub(crate) fn app_url(&self) -> String {
         url(WEB, &self.name)
     }
+
+    /// A secret stands in none of the tables, in no payload and in no remembered answer.
+    pub(crate) async fn never_stored(&self, tables: &[&str], secret: &str) {
+        let mut database = PgConnection::connect(&self.owner_url()).await.unwrap();
+        for table in tables {
+            let everything: Option<String> = sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT string_agg(t::text || coalesce(convert_from(decode(substr(p.p, 3), 'hex'), 'UTF8'), ''), ' ')
+                 FROM estatebase.{table} t
+                 LEFT JOIN LATERAL (SELECT coalesce(to_jsonb(t)->>'payload', to_jsonb(t)->>'answer') AS p) p ON true"
+            )))
+            .fetch_one(&mut database)
+            .await
+            .unwrap();
+            let everything = everything.unwrap_or_default();
+            assert!(
+                !everything.is_empty() && !everything.contains(secret),
+                "in {table}"
+            );
+        }
+    }
 }
 
 impl Drop for TestDb {
