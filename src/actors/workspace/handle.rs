@@ -29,6 +29,8 @@ use crate::store::Db;
 pub(super) const PERMITS: usize = 4_096;
 /// How long a lane may take to end when the server stops.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a lane that panicked may take to be gone.
+const ENDS_WITHIN: Duration = Duration::from_secs(1);
 /// How long a command waits for a permit before it is refused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -217,11 +219,22 @@ impl WorkspaceHandle {
             reason = "bounded by the permit that the job holds"
         )]
         self.addr.do_send(Submit(job));
-        answer.await.unwrap_or_else(|_| {
-            Err(AppError::internal(anyhow::anyhow!(
-                "the lane ended while a command was under way"
-            )))
-        })
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.end().await;
+                let reason = anyhow::anyhow!("the lane ended while a command was under way");
+                Err(AppError::internal(reason))
+            }
+        }
+    }
+
+    /// Waits for the end of a lane that panicked: a caller who asks again must find its successor.
+    async fn end(&self) {
+        let mut snapshot = self.snapshot.clone();
+        let gone = async { while snapshot.changed().await.is_ok() {} };
+        // Late only if the lane dropped a command and lives on.
+        let _ = tokio::time::timeout(ENDS_WITHIN, gone).await;
     }
 
     /// Follows the workspace: from the answer's position on, every commit goes to `outbox` under

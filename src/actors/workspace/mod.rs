@@ -83,7 +83,6 @@ pub(super) struct Workspace {
     bulk_was_last: bool,
     /// Another node may have written: read the log when the lane is free.
     look: bool,
-    looked_at: Instant,
     closing: bool,
     relay: Option<Arc<Relay>>,
     told: news::Throttle,
@@ -156,7 +155,6 @@ impl Workspace {
             bulk: VecDeque::new(),
             bulk_was_last: false,
             look: false,
-            looked_at: Instant::now(),
             closing: false,
             relay,
             told: news::Throttle::default(),
@@ -186,7 +184,6 @@ impl Workspace {
         };
         let group = self.next_group();
         self.look = false;
-        self.looked_at = Instant::now();
         let commands = u32::try_from(group.len()).unwrap_or(u32::MAX);
         if commands > 0 {
             metrics::histogram!(telemetry::COMMIT_GROUP).record(f64::from(commands));
@@ -338,7 +335,7 @@ impl Workspace {
         self.forget_closed();
         self.beat();
         self.keep_presence(ctx);
-        if !self.closing && self.looked_at.elapsed() >= TICK {
+        if !self.closing {
             self.look = true;
             self.pump(ctx);
         }
