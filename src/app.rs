@@ -41,8 +41,8 @@ const THREADS: usize = 2;
 /// with the server, before its jobs do.
 const JOB_CONNECTIONS: u32 = 4;
 
-/// Octets that the kernel keeps for a peer.
-const SEND_BUFFER: usize = 256 * 1024;
+/// Octets that the kernel keeps for a peer, its own needs (about a third) among them.
+const SEND_BUFFER: usize = 384 * 1024;
 /// How long a peer may leave octets untaken.
 const JAMMED_MS: u32 = 20_000;
 
@@ -338,7 +338,7 @@ impl Application {
 }
 
 /// Bounds what a peer costs that takes nothing: the kernel ends a connection whose octets were not
-/// taken for so long. Nobody else can, for a socket's actor stands still while its peer is jammed.
+/// taken for so long, also of a socket that was told to close.
 /// Connections inherit it.
 fn bound_peers(listener: &TcpListener) -> std::io::Result<()> {
     use rustix::net::sockopt;

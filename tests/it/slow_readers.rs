@@ -14,7 +14,7 @@ use crate::support::raw::{FIN, Heard, PONG, RawSocket, frame};
 use crate::support::socket::Socket;
 
 /// What may be on its way to somebody who acknowledges nothing: the window, and a piece.
-const UNACKNOWLEDGED: usize = (512 + 128) * 1024;
+const UNACKNOWLEDGED: usize = (128 + 128) * 1024;
 
 fn subscribe(workspace: &str, since: Option<&Value>) -> Value {
     let mut frame =
@@ -95,7 +95,7 @@ async fn a_long_past_goes_out_as_it_is_acknowledged_and_live_events_follow_it() 
             Ok(other) => panic!("{other:?}"),
         }
     }
-    assert!((300_000..=UNACKNOWLEDGED).contains(&octets), "{octets}");
+    assert!((100_000..=UNACKNOWLEDGED).contains(&octets), "{octets}");
     // What happens now waits behind the rest.
     write(&owner, &list, 5, 40_000).await;
     for payload in pings {
@@ -253,10 +253,11 @@ async fn who_sends_edits_without_end_is_told_to_wait_and_loses_none() {
 }
 
 /// A hundred who come back to two megabytes and read nothing, while two more are written: the process
-/// grows by no more than a megabyte for each, and somebody who reads is not disturbed.
+/// grows by no more than a megabyte for each, somebody who reads is not disturbed, and they are let go
+/// before the kernel would end their connections.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_stalled_readers_cost_a_megabyte_each_at_most_and_disturb_nobody() {
+async fn a_hundred_stalled_readers_cost_a_megabyte_each_at_most_disturb_nobody_and_are_let_go() {
     const STALLED: usize = 100;
     let (db, folder) = (TestDb::new().await, data_folder());
     let server = Server::node(folder.path(), 0, &db.app_url(), None);
@@ -296,7 +297,7 @@ async fn a_hundred_stalled_readers_cost_a_megabyte_each_at_most_and_disturb_nobo
         socket.say(subscribe(&workspace, Some(since))).await;
         stalled.push(socket);
     }
-    let (mut most, mut longest) = (0, Duration::ZERO);
+    let (stalled_at, mut most, mut longest) = (Instant::now(), 0, Duration::ZERO);
     for _ in 0..40 {
         let asked = Instant::now();
         post(&items, note.clone()).await;
@@ -305,9 +306,19 @@ async fn a_hundred_stalled_readers_cost_a_megabyte_each_at_most_and_disturb_nobo
         longest = longest.max(asked.elapsed());
         most = most.max(server.memory());
     }
+    while server.sockets().await > 1 {
+        // Ten seconds, and some for a machine that is busy.
+        assert!(stalled_at.elapsed() < Duration::from_secs(15));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // The reader must go on acknowledging.
+        post(&items, json!({})).await;
+        seq += 1;
+        reader.reach(&workspace, seq).await;
+    }
+    let let_go = stalled_at.elapsed();
     let each = most.saturating_sub(before) / STALLED;
     println!(
-        "a stalled reader: {} KiB, an edit {longest:?} at most",
+        "a stalled reader: {} KiB, let go after {let_go:?}; an edit {longest:?} at most",
         each / 1024
     );
     assert!(each <= 1 << 20, "{each} bytes each");

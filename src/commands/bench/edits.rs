@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-
 use super::baseline::{self, Rows};
 use super::figure::{Figure, Must};
+use super::turns::Turns;
 use super::{Bench, pgbench};
 use crate::commands::loadtest::{Audience, LoadPlan, LoadReport, run_plan};
 use crate::commands::seed::agency::Agency;
 
 pub const EDITORS: u16 = 64;
 pub const DEPTH: usize = 16;
-/// The two sides of a latency take turns: what the disk and the machine do meanwhile, they do to both.
+/// Turns of a latency.
 const ROUNDS: usize = 7;
 
 /// Throughput with 64 editors 16 deep, and the latency of one editor alone.
@@ -53,32 +52,21 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     ])
 }
 
-/// One editor and one client of pgbench by turns; the ratio is that of the middle turn.
+/// One editor and one client of pgbench by turns.
 async fn alone(bench: &Bench) -> anyhow::Result<Figure> {
     let each = (bench.duration / 4).max(Duration::from_secs(1));
-    let mut turns = Vec::new();
+    let mut turns = Turns::default();
     for _ in 0..ROUNDS {
         let acked = edit_alone(bench, each).await?.ack.mean_ms;
         let plain = transactions(bench, 1, each).await?.latency_ms;
-        turns.push((acked / plain, acked, plain));
+        turns.push(acked, plain);
     }
-    turns.sort_by(|(one, ..), (other, ..)| one.total_cmp(other));
-    let of_all = |pick: fn(&(f64, f64, f64)) -> f64| {
-        let each = turns.iter().map(|turn| format!("{:.2}", pick(turn)));
-        each.collect::<Vec<_>>().join(" ")
-    };
-    let (ratio, ..) = turns.get(ROUNDS / 2).context("a turn")?;
-    Ok(Figure::new(
+    Ok(turns.figure(
         "edit→ack of one editor against one such transaction",
-        *ratio,
-        "×",
         Must::AtMost(2.0),
-    )
-    .with("each turn", format!("{} ×", of_all(|turn| turn.0)))
-    .with("edit→ack, mean", format!("{} ms", of_all(|turn| turn.1)))
-    .with(
-        "pgbench, 1 client, mean",
-        format!("{} ms", of_all(|turn| turn.2)),
+        ["edit→ack, mean", "pgbench, 1 client, mean"],
+        "ms",
+        2,
     ))
 }
 

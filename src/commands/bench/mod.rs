@@ -13,6 +13,7 @@ pub mod memory;
 pub mod nodes;
 pub mod pages;
 pub mod pgbench;
+pub mod turns;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -129,6 +129,14 @@ impl Server {
         kib.parse::<usize>().unwrap() * 1024
     }
 
+    /// How many sockets it has open now.
+    pub(crate) async fn sockets(&self) -> usize {
+        let answer = reqwest::get(format!("{}/metrics", self.url)).await.unwrap();
+        let page = answer.text().await.unwrap();
+        let open = |line: &str| line.strip_prefix("estatebase_sockets ")?.parse().ok();
+        page.lines().find_map(open).unwrap_or(0)
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.url.rsplit(':').next().unwrap().parse().unwrap()
     }
