@@ -237,6 +237,10 @@ impl Outbox {
         // Until the reader says what became of it.
         queue.owed += spent;
         queue.woken = !queue.waiting.is_empty();
+        if queue.waiting.is_empty() {
+            // A silent socket keeps no room.
+            queue.waiting = VecDeque::new();
+        }
         taken
     }
 

@@ -13,14 +13,16 @@ use uuid::Uuid;
 use super::relay::Relay;
 use super::workspace::{Tails, WorkspaceHandle};
 use crate::error::AppError;
-use crate::ids::WorkspaceId;
-use crate::store::Db;
+use crate::ids::{UserId, WorkspaceId};
+use crate::store::{self, Db, Purpose, Tx};
 
 /// Connections of a thread: a lane uses one at a time, and look-ups another.
 const CONNECTIONS: u32 = 8;
 /// Restarts of one workspace within a minute before it is refused.
 const MAX_RESTARTS: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// How long this server may take to come to where another one is.
+const BEHIND_AT_MOST: Duration = Duration::from_secs(2);
 /// How long the end of the server waits for a workspace that is being read.
 const START_WITHIN: Duration = Duration::from_secs(2);
 
@@ -101,6 +103,36 @@ impl Registry {
             });
         }
         opened
+    }
+
+    /// The same for a person. Whoever became a member on another server a moment ago is one here as
+    /// well: before anybody is taken for an outsider, the database is asked.
+    ///
+    /// Errors: also `not_found` for an outsider.
+    pub async fn open_for(
+        &self,
+        id: WorkspaceId,
+        user: UserId,
+    ) -> Result<WorkspaceHandle, AppError> {
+        let handle = self.open(id).await?;
+        if handle.snapshot().role_of(user).is_none() {
+            let seq = self.member_at(id, user).await?;
+            handle.reach(seq, BEHIND_AT_MOST).await;
+        }
+        match handle.snapshot().role_of(user) {
+            Some(_) => Ok(handle),
+            None => Err(AppError::not_found()),
+        }
+    }
+
+    /// A position at which the person is a member.
+    async fn member_at(&self, id: WorkspaceId, user: UserId) -> Result<i64, AppError> {
+        let mut tx = Tx::begin(&self.db, id, Purpose::Read).await?;
+        if !store::members::is_member(&tx, id, user).await? {
+            return Err(AppError::not_found());
+        }
+        let head = store::log::head(&mut tx, id, false).await?;
+        head.map(|head| head.seq).ok_or_else(AppError::not_found)
     }
 
     /// A workspace's place, while the server runs: sockets whose workspace is let go of at the end

@@ -101,11 +101,8 @@ pub async fn access(
 ) -> Result<Access, AppError> {
     let state = state(request)?;
     let id: WorkspaceId = path_id(request, "workspace_id")?;
-    let handle = state.registry.open(id).await?;
     // Before any waiting: how far a workspace is, and that it is at all, is no stranger's business.
-    if handle.snapshot().role_of(caller.0.user).is_none() {
-        return Err(AppError::not_found());
-    }
+    let handle = state.registry.open_for(id, caller.0.user).await?;
     if let Some(seq) = min_seq(request.headers())?
         && !handle.reach(seq, MIN_SEQ_PATIENCE).await
     {

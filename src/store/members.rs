@@ -31,6 +31,14 @@ pub async fn roles(tx: &Tx, workspace: WorkspaceId) -> Result<BTreeMap<UserId, R
         .collect()
 }
 
+/// Whether a person is a member.
+pub async fn is_member(tx: &Tx, workspace: WorkspaceId, user: UserId) -> Result<bool, StoreError> {
+    let member = members::Entity::find_by_id((workspace, user))
+        .one(tx)
+        .await?;
+    Ok(member.is_some())
+}
+
 /// All members by the time they joined, with their profiles.
 pub async fn list(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<Member>, StoreError> {
     let rows = members::Entity::find()

@@ -105,7 +105,7 @@ impl Session {
         let work = async move {
             let handle = match known {
                 Some(handle) => handle,
-                None => gateway.registry.open(workspace).await?,
+                None => gateway.registry.open_for(workspace, user).await?,
             };
             handle.submit(request).await
         };

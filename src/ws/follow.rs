@@ -2,7 +2,6 @@
 //! What lies between is not kept here: it is fetched from the past in pieces. Pure; the session sends
 //! what comes out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -22,7 +21,7 @@ pub(super) struct Follow {
     /// How far the hub is known to be. What lies beyond `reached` is to be fetched.
     hub: i64,
     /// Lists wanted, by subscription.
-    wanted: HashMap<u64, Lists>,
+    wanted: Vec<(u64, Lists)>,
     lists: Lists,
     /// What was said before it is known where to begin; `None` from then on.
     opening: Option<Opening>,
@@ -58,7 +57,7 @@ impl Follow {
             },
             reached: (0, Arc::from("")),
             hub: 0,
-            wanted: HashMap::from([(id, lists.clone())]),
+            wanted: vec![(id, lists.clone())],
             lists,
             opening: Some(Opening::default()),
         }
@@ -78,30 +77,31 @@ impl Follow {
     }
 
     pub(super) fn want(&mut self, id: u64, lists: Lists) {
-        self.wanted.insert(id, lists);
+        self.wanted.retain(|(known, _)| *known != id);
+        self.wanted.push((id, lists));
         self.unite();
     }
 
     /// Ends a subscription; whether any is left.
     pub(super) fn unwant(&mut self, id: u64) -> bool {
-        self.wanted.remove(&id);
+        self.wanted.retain(|(known, _)| *known != id);
         self.unite();
         !self.wanted.is_empty()
     }
 
     fn unite(&mut self) {
-        self.lists =
-            self.wanted
-                .values()
-                .fold(Lists::Some(Default::default()), |sum, lists| {
-                    match (sum, lists) {
-                        (Lists::Some(mut sum), Lists::Some(more)) => {
-                            sum.extend(more);
-                            Lists::Some(sum)
-                        }
-                        _ => Lists::All,
+        self.lists = self
+            .wanted
+            .iter()
+            .fold(Lists::Some(Default::default()), |sum, (_, lists)| {
+                match (sum, lists) {
+                    (Lists::Some(mut sum), Lists::Some(more)) => {
+                        sum.extend(more);
+                        Lists::Some(sum)
                     }
-                });
+                    _ => Lists::All,
+                }
+            });
     }
 
     /// It is known where to begin; what was said before.

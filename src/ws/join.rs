@@ -44,12 +44,10 @@ impl Join {
     ///
     /// Errors: `not_found` for an outsider whatever there is, `gone` for a workspace in the trash.
     pub(super) async fn run(self, gateway: &Gateway) -> Result<Joined, AppError> {
-        let handle = gateway.registry.open(self.workspace).await?;
-        let snapshot = handle.snapshot();
         // An outsider learns nothing else, neither of lists nor of the trash.
-        snapshot
-            .role_of(self.user)
-            .ok_or_else(AppError::not_found)?;
+        let registry = &gateway.registry;
+        let handle = registry.open_for(self.workspace, self.user).await?;
+        let snapshot = handle.snapshot();
         if snapshot.is_deleted() {
             return Err(AppError::gone("The workspace is in the trash"));
         }

@@ -25,7 +25,8 @@ pub(super) const MAX_SUBSCRIPTIONS: usize = 100;
 /// All of one socket.
 #[derive(Default)]
 pub(super) struct Subscriptions {
-    places: HashMap<WorkspaceId, Place>,
+    /// Boxed, for most sockets follow one workspace, and a map keeps room for four.
+    places: HashMap<WorkspaceId, Box<Place>>,
     /// The client's numbers.
     ids: HashMap<u64, WorkspaceId>,
     /// Where the client stood before this socket.
@@ -54,7 +55,7 @@ impl Subscriptions {
         let Some(workspace) = self.ids.remove(&id) else {
             return;
         };
-        let wanted = |place: &mut Place| place.follow.unwant(id);
+        let wanted = |place: &mut Box<Place>| place.follow.unwant(id);
         if !self.places.get_mut(&workspace).is_some_and(wanted) {
             self.places.remove(&workspace);
         }
@@ -137,7 +138,7 @@ impl Subscriptions {
     /// fetched when its turn comes.
     pub(super) fn costs_nothing(&self, ticket: Ticket, outgoing: &Outgoing) -> bool {
         let place = outgoing.workspace().and_then(|id| self.places.get(&id));
-        let waits = |place: &Place| !place.follow.is_open() || place.follow.behind().is_some();
+        let waits = |place: &Box<Place>| !place.follow.is_open() || place.follow.behind().is_some();
         let is_events = matches!(outgoing, Outgoing::Events(_) | Outgoing::Moved { .. });
         is_events && place.is_none_or(|place| place.ticket != ticket || waits(place))
     }
@@ -162,8 +163,8 @@ impl Subscriptions {
     }
 
     pub(super) fn place(&mut self, workspace: WorkspaceId, ticket: Ticket) -> Option<&mut Place> {
-        let place = self.places.get_mut(&workspace);
-        place.filter(|place| place.ticket == ticket)
+        let place = self.places.get_mut(&workspace)?.as_mut();
+        Some(place).filter(|place| place.ticket == ticket)
     }
 
     fn next_ticket(&mut self) -> Ticket {
@@ -178,7 +179,7 @@ impl Subscriptions {
             .map(|(id, _)| *id)
     }
 
-    fn remove(&mut self, workspace: WorkspaceId) -> Option<Place> {
+    fn remove(&mut self, workspace: WorkspaceId) -> Option<Box<Place>> {
         self.ids.retain(|_, followed| *followed != workspace);
         self.places.remove(&workspace)
     }
@@ -232,7 +233,7 @@ impl Session {
                 hub: None,
                 fetched: 0,
             };
-            known.places.insert(workspace, place);
+            known.places.insert(workspace, Box::new(place));
             known.ids.insert(id, workspace);
             self.join(workspace, since, ctx);
             return Ok(());

@@ -311,7 +311,7 @@ async fn a_hundred_stalled_readers_cost_a_megabyte_each_at_most_disturb_nobody_a
         assert!(stalled_at.elapsed() < Duration::from_secs(15));
         tokio::time::sleep(Duration::from_millis(100)).await;
         // The reader must go on acknowledging.
-        post(&items, json!({})).await;
+        post(&items, json!({"values": {}})).await;
         seq += 1;
         reader.reach(&workspace, seq).await;
     }

@@ -114,3 +114,30 @@ async fn a_client_that_moves_to_a_server_that_is_behind_goes_on_where_it_stood()
         1
     );
 }
+
+/// Without Redis: the other server has not heard of the newcomer when the newcomer is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_let_in_on_one_server_is_no_outsider_on_the_other() {
+    let here = TestApp::new().await;
+    let elsewhere = here.again();
+    let owner = here.person("owner").await;
+    let workspace = owner.workspace().await;
+    for n in 0..5 {
+        // It runs there, as of before.
+        owner.at(&elsewhere).get(&workspace).await.is(200);
+        let (guest, other) = (
+            here.person(&format!("guest{n}")).await,
+            here.person(&format!("other{n}")).await,
+        );
+        owner.bring(&workspace, &guest, "viewer").await;
+        guest.at(&elsewhere).get(&workspace).await.is(200);
+        owner.bring(&workspace, &other, "viewer").await;
+        let other = other.at(&elsewhere);
+        Socket::open(&elsewhere, &other)
+            .await
+            .follow(&workspace, None)
+            .await;
+    }
+    let stranger = here.person("stranger").await.at(&elsewhere);
+    stranger.get(&workspace).await.refuses(404, "not_found");
+}
