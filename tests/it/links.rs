@@ -1,6 +1,6 @@
 //! Links between items: both ends are one row, whoever writes it and however.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -776,8 +776,6 @@ async fn ten_thousand_links_are_one_command() {
     assert_eq!(linked.is(200)["values"]["Homes__count"], 10_000);
     assert_eq!(ground.owner.seq(&ground.workspace).await, seq + 1);
     eprintln!("10 000 links: {took:?}");
-    // A second with optimisation on a quiet machine; here neither is given.
-    assert!(took < Duration::from_secs(8), "{took:?}");
     let home = ids[9_999].as_str().unwrap();
     assert_eq!(ground.deals_of(home).await, ["Deal"]);
 }
