@@ -138,7 +138,7 @@ impl Subscriptions {
     /// fetched when its turn comes.
     pub(super) fn costs_nothing(&self, ticket: Ticket, outgoing: &Outgoing) -> bool {
         let place = outgoing.workspace().and_then(|id| self.places.get(&id));
-        let waits = |place: &Box<Place>| !place.follow.is_open() || place.follow.behind().is_some();
+        let waits = |place: &Place| !place.follow.is_open() || place.follow.behind().is_some();
         let is_events = matches!(outgoing, Outgoing::Events(_) | Outgoing::Moved { .. });
         is_events && place.is_none_or(|place| place.ticket != ticket || waits(place))
     }
