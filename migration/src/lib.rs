@@ -14,6 +14,7 @@ mod m20261123_000007_links;
 mod m20261123_000010_views;
 mod m20261123_000011_comments;
 mod m20261123_000012_forms;
+mod m20261123_000014_undo;
 mod script;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000010_views::MIGRATION),
             Box::new(m20261123_000011_comments::MIGRATION),
             Box::new(m20261123_000012_forms::MIGRATION),
+            Box::new(m20261123_000014_undo::MIGRATION),
         ]
     }
 }

@@ -19,8 +19,10 @@ use super::schema::{List, Schema};
 use crate::error::{AppError, ErrorCode, FieldError};
 use crate::ids::{ItemId, ListId, UserId};
 
+mod compensate;
 mod verdict;
 
+pub use compensate::{Act, Compensation, Relink, Step, has_moved, moved};
 use verdict::{Cells, Trial, all_cells, current};
 pub use verdict::{Other, Verdict};
 
@@ -145,6 +147,8 @@ pub enum ItemCommand {
         ids: Vec<ItemId>,
         if_version: Option<Versions>,
     },
+    /// Items as they stood before.
+    Compensate(Box<Compensation>),
 }
 
 impl ItemCommand {
@@ -155,6 +159,7 @@ impl ItemCommand {
             | ItemCommand::Delete { list, .. }
             | ItemCommand::Restore { list, .. }
             | ItemCommand::Links { list, .. } => *list,
+            ItemCommand::Compensate(what) => what.list,
         }
     }
 
@@ -168,6 +173,9 @@ impl ItemCommand {
                 ids.iter().map(|id| (list, *id)).collect()
             }
             ItemCommand::Links { item, .. } => vec![(list, *item)],
+            ItemCommand::Compensate(what) => {
+                what.steps.iter().map(|step| (list, step.item)).collect()
+            }
         }
     }
 
@@ -190,6 +198,7 @@ impl ItemCommand {
             ItemCommand::Delete { ids, .. } | ItemCommand::Restore { ids, .. } => ids.len(),
             // The item itself is one of those that it touches.
             ItemCommand::Links { ids, .. } => ids.len() + 1,
+            ItemCommand::Compensate(what) => what.steps.len(),
         }
     }
 
@@ -206,7 +215,9 @@ impl ItemCommand {
             ItemCommand::Delete { if_version, .. } | ItemCommand::Links { if_version, .. } => {
                 if_version.is_some()
             }
-            ItemCommand::Create { .. } | ItemCommand::Restore { .. } => false,
+            ItemCommand::Create { .. }
+            | ItemCommand::Restore { .. }
+            | ItemCommand::Compensate(_) => false,
         }
     }
 }
@@ -253,6 +264,7 @@ pub fn judge(command: &ItemCommand, bench: &Bench<'_>) -> Result<Verdict, AppErr
             if_version,
             ..
         } => link(list, (*item, column, *how, ids), if_version.as_ref(), bench),
+        ItemCommand::Compensate(what) => compensate::compensate(list, what, bench),
     }
 }
 

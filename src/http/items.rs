@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::cursor::{self, cut, page_size};
 use super::extract::{Access, Body, Caller, access, if_match, path_id, query, remember, state};
+use super::past;
 use super::problem::{json_at, version_at};
 use super::settled::{is_settled, settled};
 use super::submit;
@@ -23,6 +24,7 @@ use crate::domain::schema::List;
 use crate::error::AppError;
 use crate::ids::ItemId;
 use crate::store::items::Shelf;
+use crate::store::past::last_changes;
 use crate::store::{self, Purpose, Tx, links};
 use crate::wire::frames::{NewItemIn, PatchIn};
 use crate::wire::object::{objects, some_objects};
@@ -80,6 +82,7 @@ struct WriteQuery {
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
     expand: Option<String>,
+    as_of: Option<i64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -248,12 +251,54 @@ pub(super) fn page_body(
 
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let asked: ShowQuery = query(&request)?;
+    if let Some(seq) = asked.as_of {
+        return settled(async || show_past(&request, &caller, &asked, seq).await).await;
+    }
     let (access, list, item) = find_living(&request, &caller, asked.expand.as_deref()).await?;
     Ok(version_at(
         access.snapshot.seq,
         item.version,
         item.to_wire(&list),
     ))
+}
+
+/// The item as it stood: 410 where it was in the trash then, 404 where it had not been made.
+async fn show_past(
+    request: &HttpRequest,
+    caller: &Caller,
+    asked: &ShowQuery,
+    seq: i64,
+) -> Result<Option<HttpResponse>, AppError> {
+    let (access, list) = at_list(request, caller, Action::Read).await?;
+    let id: ItemId = path_id(request, "item_id")?;
+    let state = state(request)?;
+    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
+    let past = past::open(&mut tx, &access, list.id, seq).await?;
+    let keys = asked.expand.iter().flat_map(|keys| keys.split(','));
+    let expanded = expanded(
+        &past.list,
+        keys.map(str::trim).filter(|key| !key.is_empty()),
+    )?;
+    let found = store::items::find(&mut tx, access.snapshot.id, &past.list, &[id]).await?;
+    let made = found.iter().any(|item| item.seq <= seq);
+    let mut stood = past::stood(&mut tx, &access, &past, &past.list, found).await?;
+    past::expand(&mut tx, &access, &past, &expanded, &mut stood).await?;
+    let last = last_changes(&mut tx, access.snapshot.id, &[(list.id, id)], seq).await?;
+    if !is_settled(&mut tx, &access).await? {
+        return Ok(None);
+    }
+    tx.commit().await?;
+    let Some(item) = stood.pop() else {
+        return Err(match made || last.iter().any(Option::is_some) {
+            true => AppError::gone("The item was in the trash"),
+            false => AppError::not_found(),
+        });
+    };
+    Ok(Some(version_at(
+        access.snapshot.seq,
+        item.version,
+        item.to_wire(&past.list),
+    )))
 }
 
 /// The item of the path, unless it is in the trash.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::cursor::{self, cut, page_size};
 use super::extract::{Body, Caller, query, state};
 use super::items::{Counting, at_list, expanded, only, page_body};
+use super::items_past;
+use super::past;
 use super::problem::json_at;
 use super::settled::{is_settled, settled};
 use crate::domain::filter::Filter;
@@ -55,10 +56,13 @@ pub struct ItemsQueryIn {
     /// title, as `item`, one level deep.
     #[schema(value_type = Option<String>)]
     expand: Option<Keys>,
-    #[schema(ignore)]
-    at: Option<IgnoredAny>,
-    #[schema(ignore)]
-    as_of: Option<IgnoredAny>,
+    /// A row number from 0, for scrollbars: the page begins there, and its cursor goes on from it. Not with
+    /// `cursor` or `as_of`. The rows before it are passed over one by one.
+    at: Option<i64>,
+    /// A position of the log: the items as they stood then, under the columns that there were; titles of
+    /// links are as of now. A page may hold fewer items than asked for while there are more. With a filter, a
+    /// search or a sort at most 10 000 items of the list may have changed since, and `linked_to` is refused.
+    as_of: Option<i64>,
 }
 
 /// The same in an address.
@@ -73,6 +77,7 @@ struct Parameters {
     limit: Option<i64>,
     cursor: Option<String>,
     count: Option<String>,
+    as_of: Option<i64>,
 }
 
 /// Keys of columns: separated by commas, or an array.
@@ -108,15 +113,12 @@ struct Asked {
     limit: Option<i64>,
     cursor: Option<String>,
     count: Option<String>,
-    /// Parts of the contract that a body named and that are not built yet; of a query, the table of
-    /// routes refuses them.
-    unbuilt: Vec<&'static str>,
+    as_of: Option<i64>,
+    at: Option<i64>,
 }
 
 impl From<ItemsQueryIn> for Asked {
     fn from(sent: ItemsQueryIn) -> Asked {
-        let parts = [("/at", sent.at.is_some()), ("/as_of", sent.as_of.is_some())];
-        let unbuilt = parts.into_iter().filter(|(_, sent)| *sent);
         Asked {
             filter: sent.filter,
             q: sent.q,
@@ -126,7 +128,8 @@ impl From<ItemsQueryIn> for Asked {
             limit: sent.limit,
             cursor: sent.cursor,
             count: sent.count,
-            unbuilt: unbuilt.map(|(path, _)| path).collect(),
+            as_of: sent.as_of,
+            at: sent.at,
         }
     }
 }
@@ -147,7 +150,8 @@ impl TryFrom<Parameters> for Asked {
             limit: sent.limit,
             cursor: sent.cursor,
             count: sent.count,
-            unbuilt: Vec::new(),
+            as_of: sent.as_of,
+            at: None,
         })
     }
 }
@@ -172,7 +176,74 @@ async fn answer(
     caller: &Caller,
     asked: Asked,
 ) -> Result<HttpResponse, AppError> {
-    settled(async || answer_once(request, caller, &asked).await).await
+    match asked.as_of {
+        None => settled(async || answer_once(request, caller, &asked).await).await,
+        Some(seq) => settled(async || answer_past(request, caller, &asked, seq).await).await,
+    }
+}
+
+/// The same as of a position of the log.
+async fn answer_past(
+    request: &HttpRequest,
+    caller: &Caller,
+    asked: &Asked,
+    seq: i64,
+) -> Result<Option<HttpResponse>, AppError> {
+    let (access, list) = at_list(request, caller, Action::Read).await?;
+    let state = state(request)?;
+    let workspace = access.snapshot.id;
+    let mut tx = Tx::begin(&state.db, workspace, Purpose::Read).await?;
+    let past = past::open(&mut tx, &access, list.id, seq).await?;
+    let list = &past.list;
+    let Question { selection, sort } = Question::read(asked, list, caller.0.user)?;
+    if selection
+        .filter
+        .as_ref()
+        .is_some_and(Filter::asks_for_linked)
+    {
+        let message = "what was linked is not asked for as of a position";
+        return Err(AppError::field("/filter", "not_built", message));
+    }
+    let shown = match &asked.columns {
+        None => Arc::clone(list),
+        Some(keys) => Arc::new(only(list, keys.iter())?),
+    };
+    let expanded = expanded(&shown, asked.expand.iter().flat_map(Keys::iter))?;
+    let limit = page_size(asked.limit)?;
+    let counted = Counting::read(asked.count.as_deref())?.is_some();
+    let question = format!("{seq} {}", sealed_for(workspace, list, &selection, &sort));
+    let cursor = asked.cursor.as_deref();
+    let after = cursor::after(&state.settings, &question, cursor, |bytes| {
+        position(&sort, list, bytes)
+    })?;
+    let plain = selection.is_all() && sort.is_by_id() && !counted;
+    let (mut page, count) = if plain {
+        let after = after.map(|position| position.item);
+        let page = items_past::plain(&mut tx, &access, &past, after, limit).await?;
+        (page, None)
+    } else {
+        let asks = (&selection, &sort);
+        items_past::asked(
+            &mut tx,
+            &access,
+            &past,
+            asks,
+            after.as_ref(),
+            limit,
+            counted,
+        )
+        .await?
+    };
+    past::expand(&mut tx, &access, &past, &expanded, &mut page.items).await?;
+    if !is_settled(&mut tx, &access).await? {
+        return Ok(None);
+    }
+    tx.commit().await?;
+    let next = page
+        .next
+        .map(|position| cursor::seal(&state.settings, &question, &sort.write_position(&position)));
+    let body = page_body(&shown, &page.items, next.as_deref(), count);
+    Ok(Some(json_at(access.snapshot.seq, body)))
 }
 
 async fn answer_once(
@@ -197,19 +268,20 @@ async fn answer_once(
         position(&sort, &list, bytes)
     })?;
     // A plain page follows the key's index; all else is the planner's to answer.
-    let plain = selection.is_all() && sort.is_by_id() && counting.is_none();
+    let plain = selection.is_all() && sort.is_by_id() && counting.is_none() && asked.at.is_none();
     let purpose = if plain { Purpose::Page } else { Purpose::Read };
     let mut tx = Tx::begin(&state.db, workspace, purpose).await?;
-    let mut items = store::items_query::page(
-        &mut tx,
-        workspace,
-        &list,
-        &selection,
-        &sort,
-        after.as_ref(),
-        limit + 1,
-    )
-    .await?;
+    let mut items = match asked.at {
+        None => {
+            let (size, after) = (limit + 1, after.as_ref());
+            store::items_query::page(&mut tx, workspace, &list, &selection, &sort, after, size)
+                .await?
+        }
+        Some(at) => {
+            let from = (at, limit + 1);
+            store::items_query::page_at(&mut tx, workspace, &list, &selection, &sort, from).await?
+        }
+    };
     let more = cut(&mut items, limit);
     let schema = &access.snapshot.schema;
     links::show(&mut tx, workspace, schema, &shown, &mut items).await?;
@@ -246,8 +318,15 @@ struct Question {
 impl Question {
     /// Refuses with all broken rules at once.
     fn read(asked: &Asked, list: &List, me: UserId) -> Result<Question, AppError> {
-        let mut errors: Vec<FieldError> =
-            asked.unbuilt.iter().map(|path| not_built(path)).collect();
+        let mut errors = Vec::new();
+        if let Some(at) = asked.at {
+            if at < 0 {
+                errors.push(wrong_at("out_of_range", "a row number, from 0"));
+            }
+            if asked.cursor.is_some() || asked.as_of.is_some() {
+                errors.push(wrong_at("duplicate", "without a cursor, and of now"));
+            }
+        }
         let filter = asked.filter.as_deref().map(RawValue::get);
         let selection = selection(filter, asked.q.as_deref(), list, me, &mut errors);
         let keys = asked.sort.iter().flat_map(Keys::iter);
@@ -289,11 +368,11 @@ pub(super) fn selection(
     selection
 }
 
-fn not_built(path: &str) -> FieldError {
+fn wrong_at(code: &'static str, message: &str) -> FieldError {
     FieldError {
-        path: path.to_owned(),
-        code: "not_built".into(),
-        message: "this is not built yet".to_owned(),
+        path: "/at".to_owned(),
+        code: code.into(),
+        message: message.to_owned(),
     }
 }
 
@@ -348,10 +427,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_is_seen() {
-        let body = r#"{"q":"oak","expand":["Owner"],"at":0,"as_of":7,"filter":null}"#;
+    fn a_filter_that_is_null_is_none() {
+        let body = r#"{"q":"oak","expand":["Owner"],"at":0,"filter":null}"#;
         let asked = Asked::from(serde_json::from_str::<ItemsQueryIn>(body).unwrap());
-        assert_eq!(asked.unbuilt, ["/at", "/as_of"]);
+        assert_eq!(asked.at, Some(0));
         assert!(asked.filter.is_none());
         let asked = Asked::try_from(parameters("filter=null")).unwrap();
         assert!(asked.filter.is_none());

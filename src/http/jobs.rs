@@ -129,7 +129,7 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
     ))
 }
 
-async fn find(request: &HttpRequest, access: &Access) -> Result<Job, AppError> {
+pub(super) async fn find(request: &HttpRequest, access: &Access) -> Result<Job, AppError> {
     let id: JobId = path_id(request, "job_id")?;
     let state = state(request)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;

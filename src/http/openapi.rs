@@ -23,6 +23,7 @@ use crate::wire::forms::{FormAnswersIn, FormLinkOut, FormOut, FormReceipt};
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
 use crate::wire::problem::Problem;
+use crate::wire::undo::{RestoreToIn, UndoIn, Undone};
 use crate::wire::views::{ViewIn, ViewOut, ViewPatchIn};
 
 /// An item on the wire.
@@ -217,6 +218,9 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<items_query::ItemsQueryIn>(&mut schemas);
     with_parts::<aggregate::AggregateIn>(&mut schemas);
     with_parts::<aggregate::AggregateOut>(&mut schemas);
+    with_parts::<UndoIn>(&mut schemas);
+    with_parts::<RestoreToIn>(&mut schemas);
+    with_parts::<Undone>(&mut schemas);
     with_parts::<ItemOut>(&mut schemas);
     with_parts::<ItemsPage>(&mut schemas);
     with_parts::<links::LinksIn>(&mut schemas);
@@ -340,6 +344,13 @@ fn path_names(path: &str) -> impl Iterator<Item = &str> {
 /// What can't be guessed of a parameter.
 fn meaning(name: &str) -> Option<&'static str> {
     Some(match name {
+        "as_of" => {
+            "A position of the log: what is read is as it stood then, under the columns that there were; \
+             titles of links are as of now. One that is yet to come is 422, one that the log no longer \
+             reaches 410. A page may hold fewer items than asked for while `next_cursor` goes on; with a \
+             filter, a search, a sort or a count at most 10 000 items of the list may have changed since, \
+             and `linked_to` is refused."
+        }
         "count" => {
             "`exact`; or `estimated`, which is exact up to 10 000 items of the list and costs no more \
              beyond: there it follows the database's statistics and, of a filter, a sample."

@@ -15,7 +15,7 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 use super::extract::Caller;
 use super::{
     aggregate, asyncapi, columns, comments, forms, imports, invites, items, items_query, jobs,
-    links, lists, log, me, members, openapi, views, workspaces,
+    links, lists, log, me, members, openapi, undo, views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -111,7 +111,7 @@ pub fn table() -> Vec<Route> {
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::delete, "Take a column away; a link column with its inverse" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}/restore" Member(WriteSchema), columns::restore, "Take back the column that was deleted last under this key, with its cells; a link column with its inverse and its links" => 200 "ColumnOut";
 
-        GET "/workspaces/{workspace_id}/lists/{list_id}/items" Member(Read), items_query::index, "A page of items" ["filter" "q" "sort" "columns" "expand" "limit" "cursor" "count"] => 200 "ItemsPage";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items" Member(Read), items_query::index, "A page of items" ["filter" "q" "sort" "columns" "expand" "limit" "cursor" "count" "as_of"] => 200 "ItemsPage";
         POST "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::create, "Make one item or many" ["typecast"] ("ItemsIn") => 201 "ItemOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::update_many, "Change many items, all or none" ["typecast"] ("PatchesIn") => 200 "ItemsPage";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::delete_many, "Put items into the trash" ("IdsIn") => 204;
@@ -119,7 +119,7 @@ pub fn table() -> Vec<Route> {
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/query" Member(Read), items_query::post, "A page of items, for long filters" ("ItemsQueryIn") => 200 "ItemsPage";
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/aggregate" Member(Read), aggregate::post, "Figures over items, in groups" ("AggregateIn") => 200 "AggregateOut";
         GET "/workspaces/{workspace_id}/lists/{list_id}/trash" Member(Read), items::trash, "Items in the trash" ["limit" "cursor" "columns" "count"] => 200 "ItemsPage";
-        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(Read), items::show, "An item" ["expand"] => 200 "ItemOut";
+        GET "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(Read), items::show, "An item, or as it stood at a position of the log" ["expand" "as_of"] => 200 "ItemOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(WriteItems), items::update, "Change an item" ["typecast"] ("ItemPatchIn") => 200 "ItemOut";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}" Member(WriteItems), items::delete, "Put an item into the trash" => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/restore" Member(WriteItems), items::restore, "Take an item out of the trash" => 200 "ItemOut";
@@ -147,6 +147,12 @@ pub fn table() -> Vec<Route> {
         GET "/workspaces/{workspace_id}/jobs/{job_id}" Member(Read), jobs::show, "How a job stands" => 200 "JobOut";
         GET "/workspaces/{workspace_id}/jobs/{job_id}/errors" Member(Read), jobs::errors, "The rows that a job could not store" ["limit" "cursor" "format"] => 200 "ErrorsPage";
         POST "/workspaces/{workspace_id}/jobs/{job_id}/cancel" Member(WriteItems), jobs::cancel, "End a job; what it has stored stays" => 200;
+
+        POST "/workspaces/{workspace_id}/jobs/{job_id}/revert" Member(WriteItems), undo::revert, "Take an import back: its rows go into the trash, a batch at a time, unless one of them has been changed since. The events have the job's id as their `change`" => 200;
+
+        POST "/workspaces/{workspace_id}/undo" Member(Comment), undo::undo, "Take back the caller's last change, or the one at `seq`, by one compensating change whose event carries `undoes`. All or nothing: 409 lists in `current.changed` what has been changed since" ("UndoIn") => 200 "Undone";
+        POST "/workspaces/{workspace_id}/redo" Member(Comment), undo::redo, "Take back the caller's last undoing, or the one at `seq`; a new change of the caller's ends what can be redone" ("UndoIn") => 200 "Undone";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/restore-to" Member(WriteItems), undo::restore_to, "Bring the items of a list back to how they stood at `seq`, in place, by one change that can be undone. Columns stay as they are. At most 10 000 items may differ" ("RestoreToIn") => 200 "Undone";
 
         GET "/workspaces/{workspace_id}/events" Member(Read), log::events, "The ordered change feed" ["after_seq" "limit"] => 200 "EventsPage";
         GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first; of another's private view, that it changed and not what it says" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";

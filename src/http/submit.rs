@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use super::extract::{Access, Caller, op_of};
 use super::problem::respond;
 use crate::actors::workspace::{
-    AdminCommand, Answer, Command, Remember, Request, Shape, WorkspaceHandle,
+    AdminCommand, Answer, Command, Remember, Request, Shape, UndoCommand, WorkspaceHandle,
 };
 use crate::domain::edit::ItemCommand;
 use crate::domain::log::Actor;
@@ -59,6 +59,20 @@ pub async fn items(
         .handle
         .submit(request(caller, remember, shape.clone(), command))
         .await?;
+    let seq = reply.seq;
+    Ok(respond(reply.into_answer(&shape), seq))
+}
+
+/// Has something taken back.
+pub async fn undo(
+    access: &Access,
+    caller: &Caller,
+    remember: Option<Remember>,
+    command: UndoCommand,
+) -> Result<HttpResponse, AppError> {
+    let shape = Shape::Undone { undoes: None };
+    let request = request(caller, remember, shape.clone(), Command::Undo(command));
+    let reply = access.handle.submit(request).await?;
     let seq = reply.seq;
     Ok(respond(reply.into_answer(&shape), seq))
 }

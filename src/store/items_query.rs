@@ -51,6 +51,63 @@ pub async fn page(
     rows.iter().map(|row| items::item(list, row)).collect()
 }
 
+/// A page that begins at a row number, from 0: the rows before it are passed over.
+pub async fn page_at(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    list: &List,
+    selection: &Selection,
+    sort: &Sort,
+    (at, limit): (i64, i64),
+) -> Result<Vec<Item>, StoreError> {
+    let mut statement = Statement::new(&list.columns);
+    statement.at = Some(at);
+    let sql = statement.page(workspace, list, selection, sort, None, limit)?;
+    let rows = sqlx::query_with(AssertSqlSafe(sql), statement.arguments)
+        .persistent(false)
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter().map(|row| items::item(list, row)).collect()
+}
+
+/// The same of the items that nothing has happened to since `until`.
+#[expect(clippy::too_many_arguments, reason = "a page has that many parts")]
+pub async fn page_until(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    list: &List,
+    selection: &Selection,
+    sort: &Sort,
+    after: Option<&Position>,
+    limit: i64,
+    until: i64,
+) -> Result<Vec<Item>, StoreError> {
+    let mut statement = Statement::new(&list.columns);
+    statement.until = Some(until);
+    let sql = statement.page(workspace, list, selection, sort, after, limit)?;
+    let rows = sqlx::query_with(AssertSqlSafe(sql), statement.arguments)
+        .persistent(false)
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter().map(|row| items::item(list, row)).collect()
+}
+
+/// How many of those are asked for.
+pub async fn count_until(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    list: &List,
+    selection: &Selection,
+    until: i64,
+) -> Result<i64, StoreError> {
+    let mut statement = Statement::new(&list.columns);
+    statement.until = Some(until);
+    let from = statement.living(workspace, list, selection)?;
+    let sql = format!("SELECT count(*) {from}");
+    let count = sqlx::query_scalar_with(AssertSqlSafe(sql), statement.arguments);
+    Ok(count.persistent(false).fetch_one(tx.conn()).await?)
+}
+
 /// How many living items are asked for.
 pub async fn count(
     tx: &mut Tx,
@@ -107,6 +164,10 @@ pub async fn estimate(
 pub(super) struct Statement<'c> {
     pub(super) columns: &'c ColumnSet,
     pub(super) arguments: PgArguments,
+    /// Only what nothing has happened to since this position.
+    until: Option<i64>,
+    /// So many rows are passed over.
+    at: Option<i64>,
     /// The placeholders of columns' ids and of their choices, each bound once.
     ids: HashMap<ColumnId, String>,
     choices: HashMap<ColumnId, String>,
@@ -117,6 +178,8 @@ impl<'c> Statement<'c> {
         Statement {
             columns,
             arguments: PgArguments::default(),
+            until: None,
+            at: None,
             ids: HashMap::new(),
             choices: HashMap::new(),
         }
@@ -152,7 +215,10 @@ impl<'c> Statement<'c> {
             Some(after) => self.behind(&keys, after)?,
             None => "true".to_owned(),
         };
-        let limit = self.bind(limit)?;
+        let limit = match self.at {
+            Some(at) => format!("{} OFFSET {}", self.bind(limit)?, self.bind(at)?),
+            None => self.bind(limit)?,
+        };
         Ok(format!(
             "SELECT {COLUMNS} FROM (SELECT * FROM (SELECT i.*{named} {from}) keyed \
              WHERE {behind} ORDER BY {order}id LIMIT {limit}) page ORDER BY {order}id"
@@ -167,10 +233,14 @@ impl<'c> Statement<'c> {
     ) -> Result<String, StoreError> {
         let workspace = self.bind(workspace.uuid())?;
         let id = self.bind(list.id.uuid())?;
+        let until = match self.until {
+            Some(until) => format!(" AND i.seq <= {}", self.bind(until)?),
+            None => String::new(),
+        };
         let asked = self.selection(selection)?;
         Ok(format!(
             "FROM estatebase.items i WHERE i.workspace_id = {workspace} AND i.list_id = {id} \
-             AND i.deleted_at IS NULL AND {asked}"
+             AND i.deleted_at IS NULL{until} AND {asked}"
         ))
     }
 

@@ -328,6 +328,23 @@ pub async fn cancel(
     Ok(done.rows_affected() == 1)
 }
 
+/// Marks a job whose rows were all taken back. False: it was never to be, or is marked already.
+pub async fn revert(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    job: JobId,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE estatebase.jobs SET state = 'reverted'
+         WHERE workspace_id = $1 AND id = $2 AND state IN ('succeeded', 'failed', 'cancelled')",
+    )
+    .bind(workspace.uuid())
+    .bind(job.uuid())
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// A page of a job's errors by (row, ordinal); `after`: the last of the page before.
 pub async fn errors(
     connection: &mut PgConnection,

@@ -397,7 +397,7 @@ pub async fn remembered(
         .collect()
 }
 
-fn logged_event(workspace: WorkspaceId, row: &PgRow) -> Result<LoggedEvent, StoreError> {
+pub(super) fn logged_event(workspace: WorkspaceId, row: &PgRow) -> Result<LoggedEvent, StoreError> {
     Ok(LoggedEvent {
         header: EventHeader {
             workspace,
@@ -428,7 +428,7 @@ fn logged_row(row: &PgRow) -> Result<LoggedRow, StoreError> {
     })
 }
 
-fn actor(kind: String, id: Uuid) -> Result<Actor, StoreError> {
+pub(super) fn actor(kind: String, id: Uuid) -> Result<Actor, StoreError> {
     Actor::from_parts(&kind, id).ok_or_else(|| StoreError::corrupt("an event's actor"))
 }
 

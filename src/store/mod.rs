@@ -16,6 +16,7 @@ pub mod links;
 pub mod log;
 pub mod members;
 pub mod ops;
+pub mod past;
 pub mod profiles;
 pub mod roles;
 pub mod schema;

@@ -10,4 +10,5 @@ pub mod messages;
 pub mod object;
 pub mod people;
 pub mod problem;
+pub mod undo;
 pub mod views;

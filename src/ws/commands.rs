@@ -181,6 +181,11 @@ fn fingerprint(workspace: WorkspaceId, command: &ItemCommand) -> Hash {
             ids,
             ..
         } => write_ids(&format!("{how:?} {item} {column}"), ids, &mut said),
+        // Thought out by the lane: no frame asks for it.
+        ItemCommand::Compensate(what) => {
+            let ids: Vec<_> = what.steps.iter().map(|step| step.item).collect();
+            write_ids("compensate", &ids, &mut said);
+        }
     }
     Sha256::digest(said.as_bytes()).into()
 }

@@ -135,6 +135,9 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         ("GET", "/jobs" | "/events") => row("viewer", 200),
         ("GET", "/jobs/{job_id}" | "/jobs/{job_id}/errors") => row("viewer", 404),
         ("POST", "/jobs/{job_id}/cancel") => row("editor", 404),
+        ("POST", "/jobs/{job_id}/revert") => row("editor", 404),
+        ("POST", "/undo" | "/redo") => with("commenter", 404, json!({"seq": 999_999})),
+        ("POST", "/lists/{list_id}/restore-to") => with("editor", 422, json!({"seq": 999_999})),
         ("GET", "/audit" | "/audit/verify") => row("admin", 200),
         _ => None,
     }

@@ -288,8 +288,8 @@ async fn what_can_not_be_asked_is_refused_by_its_place() {
         ),
         (json!({"q": "o".repeat(1_001)}), "/q", "too_long"),
         (json!({"expand": ["City"]}), "/expand", "bad_column"),
-        (json!({"at": 0}), "/at", "not_built"),
-        (json!({"as_of": 1}), "/as_of", "not_built"),
+        (json!({"at": -1}), "/at", "out_of_range"),
+        (json!({"as_of": 1_000_000}), "/as_of", "out_of_range"),
     ] {
         let answer = owner.post(&path, body.clone()).await;
         answer.refuses(422, "validation");

@@ -1,7 +1,7 @@
 /** The resources of the contract that this client uses, one function a request. */
 import { type PageRequest, type Rest, requestOf } from "@estatebase/realtime";
 import { request } from "./http";
-import type { Item, List, Me, Member, Page, Workspace } from "./types";
+import type { HistoryStep, Item, List, Me, Member, Page, Undone, Workspace } from "./types";
 
 export const me = async () => (await request<Me>("/me")).data;
 
@@ -23,6 +23,10 @@ export const members = async (workspaceId: string) =>
 
 export const restoreItem = (workspaceId: string, listId: string, itemId: string) =>
   request<Item>(`/workspaces/${workspaceId}/lists/${listId}/items/${itemId}/restore`, { method: "POST" });
+
+/** Takes back the caller's last change, or its taking back: what others see is one more change. */
+export const stepBack = (workspaceId: string, step: HistoryStep) =>
+  request<Undone>(`/workspaces/${workspaceId}/${step}`, { method: "POST", body: {} });
 
 /** What the live connection needs of the REST API. */
 export const live: Rest = {

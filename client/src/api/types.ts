@@ -100,6 +100,16 @@ export interface List {
   columns: Column[];
 }
 
+// ── Undo ────────────────────────────────────────────────────────────────────────────────────────
+
+export type HistoryStep = "undo" | "redo";
+
+export interface Undone {
+  seq: number;
+  undoes?: number;
+  count: number;
+}
+
 // ── Values of some columns ──────────────────────────────────────────────────────────────────────
 
 export interface Address {

@@ -5,14 +5,14 @@
  */
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, type MouseEvent, useEffect, useMemo, useRef, useState } from "react";
-import type { Column, Value } from "../api/types";
+import type { Column, HistoryStep, Value } from "../api/types";
 import { factsOf, widthOf } from "./column-types";
 import type { Move, Person } from "./editors";
 import { editText, type Reader } from "./format";
 import { GridHeader } from "./GridHeader";
 import { GridRowView } from "./GridRowView";
 import classes from "./grid.module.css";
-import { placeAfter } from "./navigation";
+import { historyStep, placeAfter } from "./navigation";
 import { parseText, type Writer } from "./parse";
 import { cellValue, type GridSource } from "./source";
 
@@ -35,6 +35,8 @@ interface Props {
   active: ActiveCell | null;
   onActive: (cell: ActiveCell | null) => void;
   onEdit: (id: string, key: string, value: Value) => void;
+  /** The caller's own last change is to be taken back, or put back. */
+  onHistory: (step: HistoryStep) => void;
   /** Something typed or pasted couldn't be read. */
   onRefused: (message: string) => void;
   /** That many rows should be there. */
@@ -173,6 +175,11 @@ export function Grid(props: Props) {
   const onKeyDown = (event: KeyboardEvent<HTMLDivElement>) => {
     if (editing || event.target !== event.currentTarget) return;
     const command = event.ctrlKey || event.metaKey;
+    const step = historyStep({ key: event.key, shiftKey: event.shiftKey, command });
+    if (step && editable) {
+      event.preventDefault();
+      return props.onHistory(step);
+    }
     if (!active) {
       if (!event.key.startsWith("Arrow")) return;
       event.preventDefault();

@@ -1,6 +1,6 @@
 /** Every key stays in the grid, and Tab leaves it only at its ends. */
 import { describe, expect, it } from "vitest";
-import { placeAfter } from "./navigation";
+import { historyStep, placeAfter } from "./navigation";
 
 const extent = { rows: 100, columns: 5, page: 20 };
 const press = (key: string, more: { shiftKey?: boolean; command?: boolean } = {}) => ({
@@ -8,6 +8,17 @@ const press = (key: string, more: { shiftKey?: boolean; command?: boolean } = {}
   shiftKey: false,
   command: false,
   ...more,
+});
+
+describe("historyStep", () => {
+  it.each([
+    [press("z", { command: true }), "undo"],
+    [press("Z", { command: true, shiftKey: true }), "redo"],
+    [press("y", { command: true }), "redo"],
+    [press("z"), null],
+    [press("Y", { command: true, shiftKey: true }), null],
+    [press("x", { command: true }), null],
+  ])("%j is %j", (key, step) => expect(historyStep(key)).toBe(step));
 });
 
 describe("placeAfter", () => {

@@ -1,4 +1,5 @@
 /** Where a key leads in the grid. Pure. */
+import type { HistoryStep } from "../api/types";
 
 export interface Place {
   row: number;
@@ -17,6 +18,14 @@ interface Press {
   shiftKey: boolean;
   /** Ctrl, or Cmd on a Mac. */
   command: boolean;
+}
+
+/** What a key does to the caller's own changes: Ctrl or Cmd with Z, Shift (or Y) for the way forth. */
+export function historyStep(press: Press): HistoryStep | null {
+  if (!press.command) return null;
+  const key = press.key.toLowerCase();
+  if (key === "z") return press.shiftKey ? "redo" : "undo";
+  return key === "y" && !press.shiftKey ? "redo" : null;
 }
 
 /** The place that a key moves to; `null` when it isn't the grid's key or would leave the grid. */

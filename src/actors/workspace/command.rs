@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
 
 use super::admin::AdminCommand;
+use super::undo::UndoCommand;
 use crate::actors::import::batch::ImportBatch;
 use crate::domain::edit::ItemCommand;
 use crate::domain::item::Item;
@@ -15,6 +16,7 @@ use crate::domain::log::{Actor, Hash};
 use crate::domain::schema::List;
 use crate::error::AppError;
 use crate::ids::{ItemId, UserId};
+use crate::wire::undo::Undone;
 
 /// A command with who gives it and how it is to be answered.
 #[derive(Debug)]
@@ -53,12 +55,14 @@ pub enum Shape {
     Many,
     /// 204.
     Nothing,
+    /// 200, what was taken back: not the items, which may be thousands.
+    Undone { undoes: Option<i64> },
 }
 
 impl Shape {
     /// Whether items are shown with all their cells.
     pub fn shows_items(&self) -> bool {
-        !matches!(self, Shape::Ack | Shape::Nothing)
+        !matches!(self, Shape::Ack | Shape::Nothing | Shape::Undone { .. })
     }
 }
 
@@ -67,6 +71,19 @@ pub enum Command {
     Items(ItemCommand),
     Admin(AdminCommand),
     Import(Arc<ImportBatch>),
+    /// What it does is found in the log, by the lane.
+    Undo(UndoCommand),
+}
+
+impl Command {
+    /// The change that its event takes back, and what it has in common with others.
+    pub(super) fn takes_back(&self) -> (Option<i64>, Option<Uuid>) {
+        match self {
+            Command::Items(ItemCommand::Compensate(what)) => (what.undoes, what.change),
+            Command::Admin(AdminCommand::Compensate { undoes, .. }) => (Some(*undoes), None),
+            _ => (None, None),
+        }
+    }
 }
 
 /// An answer that can be remembered and given again to the letter.
@@ -133,6 +150,10 @@ pub(super) fn answer_items(shape: &Shape, seq: i64, list: &List, items: &[Arc<It
                 items.iter().map(|item| (item.id, item.version)),
             )),
         ),
+        Shape::Undone { undoes } => {
+            let told = Undone::new(seq, *undoes, items.len());
+            (200, serde_json::to_string(&told).ok())
+        }
         Shape::Receipt => (
             201,
             items

@@ -157,12 +157,12 @@ impl Core {
     }
 
     /// Whether the caller may give this command, as the lane sees it now. What an administrative one
-    /// needs depends on itself: its answer, asked for again, is given to whoever is still a member.
+    /// needs, or one that undoes, depends on itself: its answer, asked for again, is given to whoever is still a member.
     pub(super) fn may(&self, request: &Request) -> Result<(), AppError> {
         if let Actor::Form(form) = request.actor {
             return self.open_form(form).map(drop);
         }
-        if matches!(request.command, Command::Admin(_)) {
+        if matches!(request.command, Command::Admin(_) | Command::Undo(_)) {
             let role = self.role_of(request.user);
             return role.map(drop).ok_or_else(AppError::not_found);
         }

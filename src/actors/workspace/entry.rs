@@ -35,6 +35,7 @@ pub(super) struct NewEvent<'a> {
 
 /// Links an event behind `hash` and moves it on.
 pub(super) fn event(core: &Core, hash: &mut Hash, new: NewEvent<'_>) -> EventRow {
+    let (undoes, change) = new.request.command.takes_back();
     let header = EventHeader {
         workspace: core.id,
         seq: new.seq,
@@ -42,8 +43,8 @@ pub(super) fn event(core: &Core, hash: &mut Hash, new: NewEvent<'_>) -> EventRow
         kind: new.kind.to_owned(),
         actor: new.request.actor,
         op: new.request.op,
-        change: None,
-        undoes: None,
+        change,
+        undoes,
         list: new.list,
         rows: i32::try_from(new.payloads.len()).unwrap_or(i32::MAX),
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::broadcast::{EncodedEvent, EventBatch};
-use super::command::{Answer, Command, Job, Outcome, Reply, Request, answer_items};
+use super::command::{Answer, Command, Job, Outcome, Reply, Request, Shape, answer_items};
 use super::core::{Core, KeptOp};
 use super::done::Done;
 use super::entry::{NewEvent, event, op_row, payload};
@@ -265,6 +265,10 @@ impl Group {
                     );
                     Outcome::Ready(answer)
                 }
+                // What it took back is known here alone.
+                None if matches!(member.job.request.shape, Shape::Undone { .. }) => {
+                    Outcome::Ready(member.answer())
+                }
                 None => Outcome::Items {
                     items: member.verdict.answered().to_vec(),
                     list: member.verdict.list,
@@ -302,7 +306,7 @@ mod tests {
     use tokio::sync::{Semaphore, oneshot};
     use uuid::Uuid;
 
-    use super::super::command::{Remember, Shape};
+    use super::super::command::Remember;
     use super::super::recent::Recent;
     use super::*;
     use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues};

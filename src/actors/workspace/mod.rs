@@ -24,6 +24,7 @@ mod presence;
 mod recent;
 mod tail;
 mod tails;
+mod undo;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -44,6 +45,7 @@ pub use handle::{Subscribed, Subscription, WorkspaceHandle};
 pub use news::JobNews;
 pub use tail::Past;
 pub(super) use tails::Tails;
+pub use undo::UndoCommand;
 
 use self::command::Job;
 use self::core::Core;
@@ -235,7 +237,7 @@ impl Workspace {
                     items += command.len();
                     group.push(job);
                 }
-                Command::Admin(_) if group.is_empty() => return vec![job],
+                Command::Admin(_) | Command::Undo(_) if group.is_empty() => return vec![job],
                 _ => {
                     self.queue.push_front(job);
                     break;
@@ -380,6 +382,10 @@ async fn run_group(db: &Db, core: &mut Core, mut group: Vec<Job>) -> Done {
         },
         Some(Command::Import(_)) => match group.pop() {
             Some(job) => import::run(db, core, job).await,
+            None => Done::default(),
+        },
+        Some(Command::Undo(_)) => match group.pop() {
+            Some(job) => undo::run(db, core, job).await,
             None => Done::default(),
         },
         None => catch_up::look(db, core).await,

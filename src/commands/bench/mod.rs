@@ -14,6 +14,7 @@ pub mod nodes;
 pub mod pages;
 pub mod pgbench;
 pub mod turns;
+pub mod undo;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +86,8 @@ pub enum Group {
     Beside,
     /// Sockets: their cost, deliveries, acknowledged edits, replays.
     Hub,
+    /// A batch of 10 000 items, taken back.
+    Undo,
     /// Faults: servers of the bench's own are killed, cut off, stalled and asked for too much.
     Nodes,
 }
@@ -153,6 +156,9 @@ pub async fn measure(args: &BenchArgs) -> anyhow::Result<Vec<Figure>> {
         let (measured, large) = imports::measure(&bench, workspace).await?;
         add(measured);
         add(pages::measure(&bench, workspace, large).await?);
+    }
+    if wants(Group::Undo) {
+        add(undo::measure(&bench).await?);
     }
     if wants(Group::Beside) {
         add(beside::measure(&bench, workspace).await?);

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 
-use super::json;
-use super::{Column, ColumnSet, ColumnType};
-use crate::domain::cell::{Cell, ChoiceId, Linked, Values};
-use crate::ids::UserId;
+use super::json::{self, Token};
+use super::{Column, ColumnSet, ColumnType, user};
+use crate::domain::cell::{Cell, ChoiceId, Linked, Links, Values};
+use crate::ids::{ItemId, UserId};
 
 /// Who made and last changed an item, and when: the source of the columns that are not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,12 @@ fn write_count(key: &str, count: usize, out: &mut String) {
     json::write_formatted(format_args!(r#","{key}__count":{count}"#), out);
 }
 
+/// A link as the log keeps it.
+#[derive(Deserialize)]
+struct LinkedId {
+    id: ItemId,
+}
+
 impl Linked {
     /// Appends `{"id","title"}`, with the `item` where it was asked for.
     pub fn write_wire(&self, out: &mut String) {
@@ -111,6 +118,36 @@ impl Column {
             },
             Cell::Links(links) => json::write_array(&links.first, out, Linked::write_wire),
             other => other.write_stored(out),
+        }
+    }
+
+    /// Reads a cell as it was written for the wire when the column stood as it does here: by no rule but its
+    /// kind, for it was checked on its way in. `None` when it is empty or of another kind.
+    pub fn read_wire_cell(&self, raw: &str) -> Option<Cell> {
+        match (self.ty, json::token(raw)) {
+            (ColumnType::SingleSelect, Token::Text(name)) => {
+                let choice = self.options.choices.by_name(&name)?;
+                Some(Cell::Choice(choice.id))
+            }
+            (ColumnType::MultiSelect, Token::Array(raw)) => {
+                let mut ids = Vec::new();
+                let known = |name: &str| self.options.choices.by_name(name);
+                json::each_text(raw, |name| {
+                    ids.extend(known(name).map(|choice| choice.id));
+                    true
+                })
+                .ok()?;
+                (!ids.is_empty()).then_some(Cell::Choices(ids))
+            }
+            (ColumnType::User, Token::Text(text)) => {
+                user::read(&text).map(|id| Cell::Users(vec![id]))
+            }
+            (ColumnType::Link, Token::Array(raw)) => {
+                let linked: Vec<LinkedId> = serde_json::from_str(raw).ok()?;
+                let ids: Vec<ItemId> = linked.into_iter().map(|linked| linked.id).collect();
+                (!ids.is_empty()).then(|| Cell::Links(Links::of(ids)))
+            }
+            _ => self.read_stored_cell(raw),
         }
     }
 

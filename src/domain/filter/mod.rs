@@ -51,6 +51,19 @@ pub enum Filter {
     Is(Condition),
 }
 
+impl Filter {
+    /// Whether it asks for certain items at the other end of a link.
+    pub fn asks_for_linked(&self) -> bool {
+        match self {
+            Filter::All(members) | Filter::Any(members) => {
+                members.iter().any(Filter::asks_for_linked)
+            }
+            Filter::Not(inner) => inner.asks_for_linked(),
+            Filter::Is(condition) => matches!(condition.test, Test::LinkedTo(_)),
+        }
+    }
+}
+
 /// A test of one column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::book::{Diff, Draft, Drafted, Row};
-use super::{Book, CellAt, End, MAX_LINKS};
+use super::{Book, CellAt, End, MAX_LINKS, Pair, Side};
 use crate::domain::columns::{SHOWN_LINKS, use_link_paths};
 use crate::domain::edit::Errors;
 use crate::domain::item::{Item, Place};
@@ -259,6 +259,22 @@ impl<'b> Edits<'b> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a link lives, or can't for want of an end that does.
+    pub fn may_stand(&self, pair: &Pair) -> Result<bool, AppError> {
+        let ends = self
+            .schema
+            .lists
+            .keys()
+            .flat_map(|list| self.schema.ends(*list));
+        let mut of_it = ends.filter(|end| end.relation == pair.relation && end.side == Side::From);
+        let Some(end) = of_it.next() else {
+            return Ok(true);
+        };
+        let dead = self.why_not(end.list, pair.from).is_some()
+            || self.why_not(end.other_list, pair.to).is_some();
+        Ok(dead || self.is_live(end, pair.from, pair.to)?)
     }
 
     pub fn is_empty(&self) -> bool {

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Book, CellAt, End, How, Pair};
+use super::{Book, CellAt, End, How, Pair, Side};
 use crate::domain::cell::Cell;
 use crate::domain::columns::{Column, ColumnType, ParseContext, SHOWN_LINKS};
-use crate::domain::edit::{ItemCommand, RawValues};
+use crate::domain::edit::{Act, Compensation, ItemCommand, RawValues};
 use crate::domain::item::Place;
 use crate::domain::schema::{List, Schema};
 use crate::ids::ItemId;
@@ -126,6 +126,51 @@ impl Wanted {
                     }
                 }
                 self.named(end, *item, ids);
+            }
+            ItemCommand::Compensate(what) => self.compensation(ends, what),
+        }
+    }
+
+    fn compensation(&mut self, ends: &[End], what: &Compensation) {
+        for step in &what.steps {
+            let cells = match step.act {
+                Act::Write => continue,
+                Act::Trash => &mut self.whole,
+                Act::Restore => &mut self.resting,
+            };
+            for end in ends {
+                cells.insert(self_cell(&mut self.ends, end, step.item));
+            }
+        }
+        for relink in &what.links {
+            let shown = |end: &End| (end.list, end.column) == (relink.list, Some(relink.column));
+            let both = ends.iter().flat_map(|end| [*end, end.turned()]);
+            let Some(end) = both.into_iter().find(shown) else {
+                continue;
+            };
+            let at = self_cell(&mut self.ends, &end, relink.item);
+            self.places.insert((relink.list, relink.item));
+            match &relink.order {
+                Some(order) => {
+                    self.whole.insert(at);
+                    self.named(&end, relink.item, order);
+                }
+                None => drop(self.first.insert(at)),
+            }
+            self.removals = self.removals.saturating_add(relink.remove.len());
+            self.named(&end, relink.item, &relink.remove);
+            self.named(&end, relink.item, &relink.add);
+        }
+        for pair in &what.revived {
+            let of_it = |end: &&End| end.relation == pair.relation && end.side == Side::From;
+            let turned = |end: &End| match end.side {
+                Side::From => *end,
+                Side::To => end.turned(),
+            };
+            if let Some(end) = ends.iter().map(turned).find(|end| of_it(&end)) {
+                self.pairs.insert(*pair);
+                self.places.insert((end.list, pair.from));
+                self.places.insert((end.other_list, pair.to));
             }
         }
     }

@@ -7,7 +7,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useCallback, useMemo, useState } from "react";
 import { v7 as uuidv7 } from "uuid";
 import * as resources from "../../api/resources";
-import type { Column, List, Role, Value, Values } from "../../api/types";
+import type { Column, HistoryStep, List, Role, Value, Values } from "../../api/types";
 import type { Person } from "../../grid/editors";
 import { type ActiveCell, Grid } from "../../grid/Grid";
 import { useRevision } from "../workspace/useConnection";
@@ -45,6 +45,12 @@ export function ListScreen({ list, connection }: Props) {
   const remove = (id: string) => {
     connection.submit(list.id, { kind: "delete", ids: [id] });
     offerUndo(connection.workspace, list.id, id);
+  };
+
+  const onHistory = (step: HistoryStep) => {
+    // What has not been sent is not in the log yet: undoing would reach behind it.
+    if (connection.waiting > 0) return refuse("Some changes wait to be sent.");
+    resources.stepBack(connection.workspace, step).catch((problem: Error) => refuse(problem.message));
   };
 
   const failure = connection.failure(list.id);
@@ -90,7 +96,8 @@ export function ListScreen({ list, connection }: Props) {
           active={active}
           onActive={setActive}
           onEdit={onEdit}
-          onRefused={(message) => notifications.show({ color: "red", message })}
+          onHistory={onHistory}
+          onRefused={refuse}
           onWant={onWant}
         />
         {replica.complete && replica.ids.length === 0 && <Empty editable={editable} />}
@@ -98,6 +105,10 @@ export function ListScreen({ list, connection }: Props) {
       {adding && <AddItem columns={demanding} writer={writer} onAdd={add} onClose={() => setAdding(false)} />}
     </>
   );
+}
+
+function refuse(message: string): void {
+  notifications.show({ color: "red", message });
 }
 
 function Empty({ editable }: { editable: boolean }) {

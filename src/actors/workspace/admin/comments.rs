@@ -34,6 +34,12 @@ pub enum CommentCommand {
         id: CommentId,
         if_version: Option<Versions>,
     },
+    /// Takes back a deletion: no caller asks for it but by undoing. What it said is in the log alone.
+    Restore {
+        id: CommentId,
+        body: String,
+        mentions: Vec<UserId>,
+    },
 }
 
 pub(super) async fn judge(
@@ -101,6 +107,19 @@ pub(super) async fn judge(
             check_version(&was, if_version.as_ref())?;
             Ok(deleted(was, now))
         }
+        CommentCommand::Restore { id, body, mentions } => {
+            let was = find(core, tx, place, *id).await?;
+            let comment = Comment {
+                body: body.clone(),
+                mentions: mentions.clone(),
+                version: was.version + 1,
+                updated_at: now,
+                deleted_at: None,
+                ..was
+            };
+            comment.deletable_by(by, role)?;
+            Ok(restored(comment))
+        }
     }
 }
 
@@ -146,6 +165,15 @@ fn updated(was: &Comment, comment: Comment) -> Effect {
     let out = json!(CommentOut::new(&comment));
     let data = json!({"comment": out, "was": {"body": was.body, "mentions": was.mentions}});
     Effect::new("comment.updated", data, 200, Some(out))
+        .about((comment.list, comment.item))
+        .keeps_shape()
+        .at_version(comment.version)
+        .with(Change::Comment(Box::new(comment)))
+}
+
+fn restored(comment: Comment) -> Effect {
+    let out = json!(CommentOut::new(&comment));
+    Effect::new("comment.restored", json!({"comment": out}), 200, Some(out))
         .about((comment.list, comment.item))
         .keeps_shape()
         .at_version(comment.version)

@@ -11,8 +11,9 @@ use crate::domain::columns::Column;
 use crate::domain::comment::Comment;
 use crate::domain::item::Place;
 use crate::domain::links::Relation;
+use crate::domain::past::Before;
 use crate::domain::roles::Role;
-use crate::domain::schema::List;
+use crate::domain::schema::{List, Schema};
 use crate::domain::view::View;
 use crate::error::AppError;
 use crate::ids::{ItemId, JobId, ListId, UserId};
@@ -45,6 +46,7 @@ pub(super) enum Change {
     QueueJob(Box<NewJob>),
     FailJob(JobId, Value, Vec<RowError>),
     CancelJob(JobId),
+    RevertJob(JobId),
     NewComment(Box<Comment>),
     Comment(Box<Comment>),
     NewFormLink(Box<FormLink>),
@@ -102,6 +104,22 @@ impl Effect {
     pub(super) fn keeping(mut self, unseen: Option<Value>) -> Effect {
         self.unseen = unseen;
         self
+    }
+
+    /// The log keeps how the lists and columns stood that it changes.
+    pub(super) fn keep_before(&mut self, schema: &Schema) {
+        let mut before = Before::default();
+        for change in &self.changes {
+            match change {
+                Change::NewList(list) => before.new_list(list.id),
+                Change::List(list) => before.list(schema, list),
+                Change::Columns(list, columns) => before.columns(schema, *list, columns),
+                _ => {}
+            }
+        }
+        if !before.is_empty() && self.unseen.is_none() {
+            self.unseen = Some(json!(before));
+        }
     }
 
     /// The version that the answer's `ETag` names.
@@ -164,6 +182,15 @@ pub(super) async fn write(
         Change::FailJob(job, error, errors) => {
             let done = store::jobs::fail(tx.conn(), id, *job, error, errors).await;
             if !done.map_err(StoreError::from)? {
+                return Err(ended());
+            }
+            Ok(())
+        }
+        Change::RevertJob(job) => {
+            if !store::jobs::revert(tx.conn(), id, *job)
+                .await
+                .map_err(StoreError::from)?
+            {
                 return Err(ended());
             }
             Ok(())

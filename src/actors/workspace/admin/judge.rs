@@ -12,7 +12,7 @@ use super::super::durable::Attempt;
 use super::effect::{Change, Effect};
 use super::{AdminCommand, INVITE_DAYS, comments, forms, views};
 use crate::domain::columns::Column;
-use crate::domain::edit::list_of;
+use crate::domain::edit::{list_of, moved};
 use crate::domain::membership::{judge_removal, judge_role};
 use crate::domain::relate::{Touched, inverse, relate, relation_of, restore_column, with};
 use crate::domain::roles::{Action, Role};
@@ -26,6 +26,7 @@ use crate::store::invites::Invite;
 use crate::store::{self, Tx};
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::InviteOut;
+use crate::wire::undo::Undone;
 
 /// Judges a command on what the lane knows, and, of invitations, on what `tx` reads.
 pub(super) async fn judge(
@@ -37,7 +38,31 @@ pub(super) async fn judge(
     let crate::actors::workspace::command::Command::Admin(command) = &request.command else {
         return Err(AppError::internal(anyhow::anyhow!("not an administrative command")).into());
     };
-    let by = request.user;
+    match command {
+        AdminCommand::Compensate {
+            after,
+            undoes,
+            command,
+        } => {
+            if core.seq != *after {
+                return Err(moved().into());
+            }
+            let mut effect = judge_one(core, tx, command, request.user, now).await?;
+            let told = Undone::new(core.seq + 1, Some(*undoes), 1);
+            effect.answer = Effect::new("", Value::Null, 200, Some(json!(told))).answer;
+            Ok(effect)
+        }
+        command => judge_one(core, tx, command, request.user, now).await,
+    }
+}
+
+async fn judge_one(
+    core: &Core,
+    tx: &mut Tx,
+    command: &AdminCommand,
+    by: UserId,
+    now: DateTime<Utc>,
+) -> Result<Effect, Attempt> {
     Ok(match command {
         AdminCommand::RenameWorkspace { .. }
         | AdminCommand::DeleteWorkspace
@@ -75,6 +100,7 @@ pub(super) async fn judge(
         | AdminCommand::RevokeInvite { .. }
         | AdminCommand::AcceptInvite { .. } => judge_invite(core, tx, command, by, now).await?,
         AdminCommand::QueueImport { .. }
+        | AdminCommand::RevertImport { .. }
         | AdminCommand::FailImport { .. }
         | AdminCommand::CancelImport { .. } => judge_import(core, command, by)?,
         AdminCommand::Comment { place, command } => {
@@ -273,6 +299,14 @@ fn judge_import(core: &Core, command: &AdminCommand, by: UserId) -> Result<Effec
             Ok(Effect::new("import.failed", data, 204, None)
                 .keeps_shape()
                 .with(Change::FailJob(*job, error.clone(), errors.clone())))
+        }
+        AdminCommand::RevertImport { job, change } => {
+            core.authorize(by, Action::WriteItems)?;
+            let body = json!({"id": job, "state": "reverted"});
+            let data = json!({"job": job, "change": change});
+            Ok(Effect::new("import.reverted", data, 200, Some(body))
+                .keeps_shape()
+                .with(Change::RevertJob(*job)))
         }
         AdminCommand::CancelImport { job } => {
             core.authorize(by, Action::WriteItems)?;

@@ -121,6 +121,17 @@ pub enum AdminCommand {
         list: ListId,
         command: ViewCommand,
     },
+    /// The opposite of a change, thought out right behind `after` and good there alone.
+    Compensate {
+        after: i64,
+        undoes: i64,
+        command: Box<AdminCommand>,
+    },
+    /// An import was taken back, all of it.
+    RevertImport {
+        job: JobId,
+        change: uuid::Uuid,
+    },
     /// Takes back the column that was deleted last under this key.
     RestoreColumn {
         list: ListId,
@@ -229,7 +240,8 @@ async fn attempt_once(
     let now = Utc::now().trunc_subsecs(6);
     let effect = db
         .in_time(PATIENCE, async {
-            let effect = judge(core, &mut tx, request, now).await?;
+            let mut effect = judge(core, &mut tx, request, now).await?;
+            effect.keep_before(&core.schema);
             for change in &effect.changes {
                 write(core, &mut tx, change, now).await?;
             }

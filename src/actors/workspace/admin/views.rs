@@ -37,6 +37,10 @@ pub enum ViewCommand {
         id: ViewId,
         if_version: Option<Versions>,
     },
+    /// Takes back a deletion: no caller asks for it but by undoing.
+    Restore {
+        id: ViewId,
+    },
 }
 
 pub(super) async fn judge(
@@ -55,10 +59,7 @@ pub(super) async fn judge(
                 let taken = AppError::conflict("A view of this id exists already");
                 return Err(taken.at("/id", "taken").into());
             }
-            if store::views::count(tx, core.id, list.id).await? >= MAX_VIEWS {
-                let message = format!("A list has at most {MAX_VIEWS} views");
-                return Err(AppError::too_large(message).into());
-            }
+            check_room(core, tx, list).await?;
             let view = View::make(view, list, by, now)?;
             Ok(created(view, location))
         }
@@ -75,7 +76,28 @@ pub(super) async fn judge(
             check_version(&view, if_version.as_ref(), list)?;
             Ok(deleted(view, now))
         }
+        ViewCommand::Restore { id } => {
+            let was = find(core, tx, list, *id).await?;
+            let view = View {
+                version: was.version + 1,
+                updated_at: now,
+                updated_by: by,
+                deleted_at: None,
+                ..was
+            };
+            view.writable_by(by, role)?;
+            check_room(core, tx, list).await?;
+            Ok(restored(view))
+        }
     }
+}
+
+async fn check_room(core: &Core, tx: &Tx, list: &List) -> Result<(), Attempt> {
+    if store::views::count(tx, core.id, list.id).await? >= MAX_VIEWS {
+        let message = format!("A list has at most {MAX_VIEWS} views");
+        return Err(AppError::too_large(message).into());
+    }
+    Ok(())
 }
 
 /// The view of that id in the list, whoever may see it.
@@ -123,6 +145,15 @@ fn updated(was: &View, view: View, list: &List) -> Effect {
         .on(view.list)
         .shaping(was.kind == ViewKind::Form || view.kind == ViewKind::Form)
         .keeping(unseen)
+        .at_version(view.version)
+        .with(Change::View(Box::new(view)))
+}
+
+fn restored(view: View) -> Effect {
+    let out = json!(ViewOut::new(&view));
+    Effect::new("view.restored", json!({"view": out}), 200, Some(out))
+        .on(view.list)
+        .shaping(view.kind == ViewKind::Form)
         .at_version(view.version)
         .with(Change::View(Box::new(view)))
 }

@@ -1,0 +1,141 @@
+//! A batch of 10 000 items taken back, put back, and read as it was.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::Bench;
+use super::figure::{Figure, Must};
+use crate::commands::client::rest::{Call, Column, Rest, list_path, workspace_path};
+use crate::ids::{ItemId, ListId, WorkspaceId};
+
+const ITEMS: usize = 10_000;
+const ROUNDS: usize = 3;
+
+/// The undo of a batch of edits and of a batch of deletions, the middle of three each.
+///
+/// # Errors
+/// When something is refused, or is not as it was.
+pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
+    let rest = bench.rest().await?;
+    let workspace = rest.create_workspace("Bench, undo", None).await?.id;
+    let columns = [("Price", "number"), ("Street", "text"), ("Remarks", "text")];
+    let columns: Vec<Column> = columns
+        .iter()
+        .map(|(key, ty)| serde_json::from_value(json!({"key": key, "name": key, "type": ty})))
+        .collect::<Result<_, _>>()?;
+    let list = rest.create_list(workspace, "Homes", &columns).await?.id;
+    let values: Vec<Value> = (0..ITEMS)
+        .map(|nr| json!({"Price": nr, "Street": format!("{nr} Oak Street"), "Remarks": "Quiet"}))
+        .collect();
+    let ids = rest.create_items(workspace, list, &values).await?;
+    let edited = edits(&rest, workspace, list, &ids).await?;
+    let deleted = deletions(&rest, workspace, list, &ids).await?;
+    let before = rest.head(workspace).await?.saturating_sub(1);
+    let query = json!({"as_of": before, "sort": "-Price", "limit": 100});
+    let mut reads = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        rest.query(workspace, list, &query).await?;
+        reads.push(began.elapsed());
+    }
+    Ok(vec![
+        edited.figure("undo of a batch of 10 000 edits")?,
+        deleted
+            .figure("undo of a batch of 10 000 deletions")?
+            .with("a sorted page of the list as of before", ms(middle(reads)?)),
+    ])
+}
+
+/// What each of the three took, round by round.
+#[derive(Default)]
+struct Took {
+    change: Vec<Duration>,
+    undo: Vec<Duration>,
+    redo: Vec<Duration>,
+}
+
+impl Took {
+    fn figure(self, name: &str) -> anyhow::Result<Figure> {
+        let undo = middle(self.undo)?;
+        let figure = Figure::new(name, undo.as_secs_f64(), "s", Must::AtMost(2.0));
+        Ok(figure
+            .with("the change itself", ms(middle(self.change)?))
+            .with("redo", ms(middle(self.redo)?)))
+    }
+}
+
+async fn edits(
+    rest: &Rest,
+    workspace: WorkspaceId,
+    list: ListId,
+    ids: &[ItemId],
+) -> anyhow::Result<Took> {
+    let mut took = Took::default();
+    let path = format!("{}/items", list_path(workspace, list));
+    for round in 0..ROUNDS {
+        let street = format!("{round} Elm Street");
+        let items: Vec<Value> = ids
+            .iter()
+            .map(|id| json!({"id": id, "values": {"Price": round, "Street": street}}))
+            .collect();
+        let call = Call::new(Method::PATCH, path.clone()).json(&json!({"items": items}))?;
+        took.change.push(timed(rest, call).await?);
+        back_and_forth(rest, workspace, &mut took).await?;
+    }
+    Ok(took)
+}
+
+async fn deletions(
+    rest: &Rest,
+    workspace: WorkspaceId,
+    list: ListId,
+    ids: &[ItemId],
+) -> anyhow::Result<Took> {
+    let mut took = Took::default();
+    let path = format!("{}/items/delete", list_path(workspace, list));
+    for _ in 0..ROUNDS {
+        let call = Call::new(Method::POST, path.clone()).json(&json!({"ids": ids}))?;
+        took.change.push(timed(rest, call).await?);
+        back_and_forth(rest, workspace, &mut took).await?;
+    }
+    Ok(took)
+}
+
+/// Undone, redone, and undone again for the next round.
+async fn back_and_forth(
+    rest: &Rest,
+    workspace: WorkspaceId,
+    took: &mut Took,
+) -> anyhow::Result<()> {
+    for (what, times) in [
+        ("undo", &mut took.undo),
+        ("redo", &mut took.redo),
+        ("undo", &mut Vec::new()),
+    ] {
+        let path = format!("{}/{what}", workspace_path(workspace));
+        let call = Call::new(Method::POST, path).json(&json!({}))?;
+        let began = Instant::now();
+        let answer: Value = rest.read(call).await?;
+        times.push(began.elapsed());
+        ensure!(answer["count"] == json!(ITEMS), "{what}: {answer}");
+    }
+    Ok(())
+}
+
+async fn timed(rest: &Rest, call: Call) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    rest.send(call).await?;
+    Ok(began.elapsed())
+}
+
+fn middle(mut times: Vec<Duration>) -> anyhow::Result<Duration> {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().context("a round")
+}
+
+fn ms(time: Duration) -> String {
+    format!("{:.0} ms", time.as_secs_f64() * 1_000.0)
+}

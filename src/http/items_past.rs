@@ -1,0 +1,168 @@
+//! Pages of items as of a position of the log.
+//!
+//! # What it costs
+//! A plain page reads rows by their key, the trash too, and rewinds those that changed since. It looks at
+//! [`LOOKED_AT`] rows at most: where most of them had not been made, a page may hold fewer items than asked
+//! for, or none, and its cursor goes on. A filter, a search or a sort is asked of the database for what has
+//! not changed since, and of the items that have, rewound, one by one: so of at most [`MOST_CHANGED`] of them,
+//! and 413 beyond.
+
+use std::collections::BTreeSet;
+
+use super::cursor::cut;
+use super::extract::Access;
+use super::past::{Past, stood, whole};
+use crate::domain::item::Item;
+use crate::domain::search::Selection;
+use crate::domain::sort::{Position, Sort};
+use crate::error::AppError;
+use crate::ids::ItemId;
+use crate::store::past::{entries_in, rows};
+use crate::store::{self, Tx, links};
+
+/// Rows that a plain page looks at.
+const LOOKED_AT: usize = 20_000;
+/// Rows read in one go.
+const CHUNK: i64 = 1_001;
+/// Items that a filter may have to be asked of one by one.
+const MOST_CHANGED: usize = 10_000;
+
+/// A page, whether there is more, and where the next begins.
+pub(super) struct Page {
+    pub(super) items: Vec<Item>,
+    pub(super) next: Option<Position>,
+}
+
+/// By id, all that stood.
+pub(super) async fn plain(
+    tx: &mut Tx,
+    access: &Access,
+    past: &Past,
+    after: Option<ItemId>,
+    limit: i64,
+) -> Result<Page, AppError> {
+    let workspace = access.snapshot.id;
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut page, mut after, mut looked) = (Vec::new(), after, 0);
+    let at = |item| Position {
+        cells: Vec::new(),
+        item,
+    };
+    loop {
+        let size = CHUNK.min(limit + 1);
+        let read = rows(tx, workspace, &past.list, after, past.seq, size).await?;
+        let exhausted = i64::try_from(read.len()).unwrap_or(i64::MAX) < size;
+        looked += read.len();
+        after = read.last().map(|item| item.id).or(after);
+        page.extend(stood(tx, access, past, &past.list, read).await?);
+        if page.len() > wanted {
+            page.truncate(wanted);
+            let next = page.last().map(|item| at(item.id));
+            return Ok(Page { items: page, next });
+        }
+        if exhausted || looked >= LOOKED_AT {
+            let next = after.filter(|_| !exhausted).map(at);
+            return Ok(Page { items: page, next });
+        }
+    }
+}
+
+/// What a filter and a sort ask for; with how many there are, where that is asked.
+pub(super) async fn asked(
+    tx: &mut Tx,
+    access: &Access,
+    past: &Past,
+    (selection, sort): (&Selection, &Sort),
+    after: Option<&Position>,
+    limit: i64,
+    counted: bool,
+) -> Result<(Page, Option<i64>), AppError> {
+    let workspace = access.snapshot.id;
+    let columns = &past.list.columns;
+    let changed = changed(tx, access, past).await?;
+    let matching: Vec<Item> = changed
+        .into_iter()
+        .filter(|item| selection.matches(columns, item))
+        .collect();
+    let count = match counted {
+        false => None,
+        true => {
+            let still =
+                store::items_query::count_until(tx, workspace, &past.list, selection, past.seq);
+            let rewound = i64::try_from(matching.len()).unwrap_or(i64::MAX);
+            Some(still.await?.saturating_add(rewound))
+        }
+    };
+    let mut items = store::items_query::page_until(
+        tx,
+        workspace,
+        &past.list,
+        selection,
+        sort,
+        after,
+        limit + 1,
+        past.seq,
+    )
+    .await?;
+    links::show(tx, workspace, &past.schema, &past.list, &mut items).await?;
+    let behind = |item: &Item| {
+        let position = sort.position(columns, item);
+        after.is_none_or(|after| sort.compare(columns, after, &position).is_lt())
+    };
+    items.extend(matching.into_iter().filter(behind));
+    items.sort_by_cached_key(|item| Placed {
+        position: sort.position(columns, item),
+        sort,
+        past,
+    });
+    let more = cut(&mut items, limit);
+    let next = items.last().filter(|_| more);
+    let next = next.map(|last| sort.position(columns, last));
+    Ok((Page { items, next }, count))
+}
+
+/// The items that changed since, as they stood.
+async fn changed(tx: &mut Tx, access: &Access, past: &Past) -> Result<Vec<Item>, AppError> {
+    let workspace = access.snapshot.id;
+    let entries = whole(entries_in(tx, workspace, past.list.id, past.seq).await?)?;
+    let ids: BTreeSet<ItemId> = entries.iter().map(|entry| entry.said.item).collect();
+    if ids.len() > MOST_CHANGED {
+        return Err(AppError::too_large(format!(
+            "More than {MOST_CHANGED} items of the list have changed since: a page without filter and sort \
+             is read whatever has"
+        )));
+    }
+    let ids: Vec<ItemId> = ids.into_iter().collect();
+    let found = store::items::find(tx, workspace, &past.list, &ids).await?;
+    // One that only a comment was made on is the database's to answer.
+    let changed = found.into_iter().filter(|item| item.seq > past.seq);
+    stood(tx, access, past, &past.list, changed.collect()).await
+}
+
+/// An item's place, in the order of a sort.
+struct Placed<'a> {
+    position: Position,
+    sort: &'a Sort,
+    past: &'a Past,
+}
+
+impl Ord for Placed<'_> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let columns = &self.past.list.columns;
+        self.sort.compare(columns, &self.position, &other.position)
+    }
+}
+
+impl PartialOrd for Placed<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Placed<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Placed<'_> {}
