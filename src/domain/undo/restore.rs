@@ -72,7 +72,16 @@ pub fn bring_back(
         true if gone.contains(&place.1) => false,
         _ => lives(place),
     };
-    let links = relinks(list.id, schema, &standing, entries, timeline, &stands);
+    let mut links = relinks(list.id, schema, &standing, entries, timeline, &stands);
+    // A cell of links that was changed and changed back stands as it stood.
+    let living = items.iter().filter(|both| both.now.deleted_at.is_none());
+    let now: BTreeMap<ItemId, &Item> = living.map(|both| (both.now.id, &both.now)).collect();
+    links.retain(|relink| {
+        let cell = now
+            .get(&relink.item)
+            .and_then(|item| all_links(item, relink.column));
+        relink.order.is_none() || cell != relink.order
+    });
     let changed: BTreeSet<ItemId> = links.iter().map(|relink| relink.item).collect();
     // An item that was changed and changed back stands as it stood.
     steps.retain(|step| {
@@ -160,13 +169,18 @@ fn order(
     other_list: ListId,
     stands: &dyn Fn(Place) -> bool,
 ) -> Option<Vec<ItemId>> {
-    let ids: Vec<ItemId> = match then.values.get(&column) {
-        None => Vec::new(),
-        Some(Cell::Links(links)) if links.count == links.first.len() => links.ids().collect(),
-        Some(_) => return None,
-    };
-    let living = ids.into_iter().filter(|id| stands((other_list, *id)));
+    let ids = all_links(then, column)?.into_iter();
+    let living = ids.filter(|id| stands((other_list, *id)));
     Some(living.collect())
+}
+
+/// All links of a cell in their order, where as many are known as there are.
+fn all_links(item: &Item, column: ColumnId) -> Option<Vec<ItemId>> {
+    match item.values.get(&column) {
+        None => Some(Vec::new()),
+        Some(Cell::Links(links)) if links.count == links.first.len() => Some(links.ids().collect()),
+        Some(_) => None,
+    }
 }
 
 /// The items at other ends of links, now or then: whether they live must be known.
