@@ -119,7 +119,8 @@ pub async fn entries_in(
     // All that was said since is read along the key, however little of it is of this list: that much is
     // the bound.
     let rows = sqlx::query(
-        "SELECT e.seq, e.at, e.actor_kind, e.actor_id, e.undoes, p.payload, p.list_id = $2 AS here
+        "SELECT e.seq, e.at, e.actor_kind, e.actor_id, e.undoes, p.list_id = $2 AS here,
+                CASE WHEN p.list_id = $2 THEN p.payload END AS payload
          FROM (SELECT seq, ordinal, list_id, item_id, last_item_id, payload
                FROM estatebase.event_payloads WHERE workspace_id = $1 AND seq > $3
                ORDER BY seq DESC, ordinal DESC LIMIT $4) p

@@ -271,6 +271,8 @@ async fn every_position_is_read_again_as_it_was_and_brought_back() {
             );
         }
         let positions: Vec<i64> = states.keys().copied().collect();
+        assert!(positions.len() > 20, "seed {seed}: a plan of refusals");
+        let mut brought = 0;
         for _ in 0..6 {
             let seq = *positions.choose(&mut random).unwrap();
             let before = world.both(None).await;
@@ -280,6 +282,7 @@ async fn every_position_is_read_again_as_it_was_and_brought_back() {
                 assert_eq!(answer.is(409)["errors"][0]["code"], "nothing_to_change");
                 continue;
             }
+            brought += 1;
             let after = world.read(&world.homes, None).await;
             assert_eq!(
                 held(&after),
@@ -294,6 +297,7 @@ async fn every_position_is_read_again_as_it_was_and_brought_back() {
             );
             assert!(world.undo(0, "redo").await);
         }
+        assert!(brought > 0, "seed {seed}");
         world.people[0].verified(&world.workspace).await;
     }
 }
@@ -393,6 +397,7 @@ async fn who_undoes_all_leaves_what_there_would_be_without_them() {
                 taken += usize::from(world.ask(ask).await && ask.who == 1);
             }
             if !without {
+                assert!(taken > 5, "seed {seed}: a plan of refusals");
                 let whole = world.both(None).await;
                 for _ in 0..taken {
                     assert!(world.undo(1, "undo").await, "seed {seed}");

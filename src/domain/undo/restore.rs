@@ -8,7 +8,6 @@ use crate::domain::cell::{Cell, ColumnId};
 use crate::domain::columns::ColumnType;
 use crate::domain::edit::{Act, Compensation, Relink, Step};
 use crate::domain::item::{Item, Place};
-use crate::domain::links::Pair;
 use crate::domain::log::Actor;
 use crate::domain::past::{Entry, Rewound, Timeline, pairs_then};
 use crate::domain::schema::{List, Schema};
@@ -170,20 +169,29 @@ fn order(
     Some(living.collect())
 }
 
-/// The items of other lists that entries name in links: whether they live must be known.
-pub fn linked_places(entries: &[Entry], timeline: &Timeline, schema: &Schema) -> Vec<Place> {
-    let pairs = pairs_then(entries, timeline);
+/// The items at other ends of links, now or then: whether they live must be known.
+pub fn linked_places(
+    list: ListId,
+    items: &[Both],
+    entries: &[Entry],
+    timeline: &Timeline,
+    schema: &Schema,
+) -> Vec<Place> {
+    let ends = schema.ends(list);
     let mut places = BTreeSet::new();
-    for pair in pairs.keys() {
-        let Pair { relation, from, to } = *pair;
-        let ends = schema.ends(relation.list).iter();
-        for end in ends.filter(|end| end.relation == relation) {
-            let (here, there) = match end.side {
-                crate::domain::links::Side::From => (from, to),
-                crate::domain::links::Side::To => (to, from),
-            };
-            places.insert((end.list, here));
-            places.insert((end.other_list, there));
+    for (pair, end) in pairs_then(entries, timeline)
+        .keys()
+        .flat_map(|pair| ends.iter().map(move |end| (*pair, end)))
+        .filter(|(pair, end)| end.relation == pair.relation)
+    {
+        places.insert((end.other_list, pair.other(end.side)));
+    }
+    for item in items.iter().filter_map(Both::stood) {
+        for end in ends {
+            let cell = end.column.and_then(|column| item.values.get(&column));
+            if let Some(Cell::Links(links)) = cell {
+                places.extend(links.ids().map(|id| (end.other_list, id)));
+            }
         }
     }
     places.into_iter().collect()

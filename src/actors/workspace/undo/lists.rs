@@ -54,7 +54,7 @@ pub(super) async fn restore_to(
     let schema = Arc::clone(&core.schema);
     store::links::show(tx, core.id, &schema, &list, &mut items).await?;
     let both = rewound(core, tx, &list, items, &entries, &timeline, seq).await?;
-    let places = linked_places(&entries, &timeline, &schema);
+    let places = linked_places(list.id, &both, &entries, &timeline, &schema);
     let known = core.look_up(db, Some(tx), places).await?;
     let lives = |place: Place| {
         known
