@@ -272,7 +272,7 @@ async fn show_past(
     let (access, list) = at_list(request, caller, Action::Read).await?;
     let id: ItemId = path_id(request, "item_id")?;
     let state = state(request)?;
-    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
+    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Snapshot).await?;
     let past = past::open(&mut tx, &access, list.id, seq).await?;
     let keys = asked.expand.iter().flat_map(|keys| keys.split(','));
     let expanded = expanded(

@@ -7,12 +7,16 @@
 //! not changed since, and of the items that have, rewound, one by one: so of at most [`MOST_CHANGED`] of them,
 //! and 413 beyond.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::cursor::cut;
 use super::extract::Access;
 use super::past::{Past, stood, whole};
+use crate::domain::cell::{Cell, ColumnId, Linked};
+use crate::domain::filter::Filter;
 use crate::domain::item::Item;
+use crate::domain::links::{End, Pair};
+use crate::domain::past::{Entry, MAX_ENTRIES, pairs_then};
 use crate::domain::search::Selection;
 use crate::domain::sort::{Position, Sort};
 use crate::error::AppError;
@@ -79,10 +83,14 @@ pub(super) async fn asked(
 ) -> Result<(Page, Option<i64>), AppError> {
     let workspace = access.snapshot.id;
     let columns = &past.list.columns;
-    let changed = changed(tx, access, past).await?;
+    let (changed, entries) = changed(tx, access, past).await?;
+    let linked = linked(tx, access, past, selection, &changed, &entries).await?;
     let matching: Vec<Item> = changed
         .into_iter()
-        .filter(|item| selection.matches(columns, item))
+        .filter(|item| match linked.get(&item.id) {
+            Some(judged) => selection.matches(columns, judged),
+            None => selection.matches(columns, item),
+        })
         .collect();
     let count = match counted {
         false => None,
@@ -122,7 +130,11 @@ pub(super) async fn asked(
 }
 
 /// The items that changed since, as they stood.
-async fn changed(tx: &mut Tx, access: &Access, past: &Past) -> Result<Vec<Item>, AppError> {
+async fn changed(
+    tx: &mut Tx,
+    access: &Access,
+    past: &Past,
+) -> Result<(Vec<Item>, Vec<Entry>), AppError> {
     let workspace = access.snapshot.id;
     let entries = whole(entries_in(tx, workspace, past.list.id, past.seq).await?)?;
     let ids: BTreeSet<ItemId> = entries.iter().map(|entry| entry.said.item).collect();
@@ -136,7 +148,65 @@ async fn changed(tx: &mut Tx, access: &Access, past: &Past) -> Result<Vec<Item>,
     let found = store::items::find(tx, workspace, &past.list, &ids).await?;
     // One that only a comment was made on is the database's to answer.
     let changed = found.into_iter().filter(|item| item.seq > past.seq);
-    stood(tx, access, past, &past.list, changed.collect()).await
+    let items = stood(tx, access, past, &past.list, changed.collect()).await?;
+    Ok((items, entries))
+}
+
+/// Where a filter asks for linked items, more of a cell may be asked for than it shows: the items with those
+/// links among the shown ones that the filter names.
+async fn linked(
+    tx: &mut Tx,
+    access: &Access,
+    past: &Past,
+    selection: &Selection,
+    items: &[Item],
+    entries: &[Entry],
+) -> Result<HashMap<ItemId, Item>, AppError> {
+    let asked = selection
+        .filter
+        .as_ref()
+        .map(Filter::linked)
+        .unwrap_or_default();
+    let ends = past.schema.ends(past.list.id);
+    let mut named = Vec::new();
+    for (column, other) in &asked {
+        let end = ends.iter().find(|end| end.column == Some(*column));
+        named.extend(end.map(|end| (*column, *other, end)));
+    }
+    if items.len().saturating_mul(named.len()) > MAX_ENTRIES {
+        let detail = "Too many items have changed since for so many that are linked to";
+        return Err(AppError::too_large(detail));
+    }
+    let pair = |item: &Item, (_, other, end): &(ColumnId, ItemId, &End)| end.pair(item.id, *other);
+    let all = items
+        .iter()
+        .flat_map(|item| named.iter().map(move |named| pair(item, named)));
+    let all: Vec<Pair> = all.collect();
+    let now = links::pairs(tx, access.snapshot.id, &all).await?;
+    let then = pairs_then(entries, &past.timeline);
+    let mut judged = HashMap::new();
+    for item in items.iter().filter(|_| !named.is_empty()) {
+        let mut copy = item.clone();
+        for asked in &named {
+            let pair = pair(item, asked);
+            let stands = now.get(&pair).is_some_and(|row| row.live);
+            let stood = then.get(&pair).copied().unwrap_or(stands);
+            if let Some(Cell::Links(links)) = copy.values.get_mut(&asked.0) {
+                links.first.retain(|link| link.id != asked.1);
+                links.first.extend(stood.then(|| bare(asked.1)));
+            }
+        }
+        judged.insert(item.id, copy);
+    }
+    Ok(judged)
+}
+
+fn bare(id: ItemId) -> Linked {
+    Linked {
+        id,
+        title: None,
+        item: None,
+    }
 }
 
 /// An item's place, in the order of a sort.

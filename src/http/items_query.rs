@@ -61,7 +61,7 @@ pub struct ItemsQueryIn {
     at: Option<i64>,
     /// A position of the log: the items as they stood then, under the columns that there were; titles of
     /// links are as of now. A page may hold fewer items than asked for while there are more. With a filter, a
-    /// search or a sort at most 10 000 items of the list may have changed since, and `linked_to` is refused.
+    /// search or a sort at most 10 000 items of the list may have changed since.
     as_of: Option<i64>,
 }
 
@@ -192,18 +192,10 @@ async fn answer_past(
     let (access, list) = at_list(request, caller, Action::Read).await?;
     let state = state(request)?;
     let workspace = access.snapshot.id;
-    let mut tx = Tx::begin(&state.db, workspace, Purpose::Read).await?;
+    let mut tx = Tx::begin(&state.db, workspace, Purpose::Snapshot).await?;
     let past = past::open(&mut tx, &access, list.id, seq).await?;
     let list = &past.list;
     let Question { selection, sort } = Question::read(asked, list, caller.0.user)?;
-    if selection
-        .filter
-        .as_ref()
-        .is_some_and(Filter::asks_for_linked)
-    {
-        let message = "what was linked is not asked for as of a position";
-        return Err(AppError::field("/filter", "not_built", message));
-    }
     let shown = match &asked.columns {
         None => Arc::clone(list),
         Some(keys) => Arc::new(only(list, keys.iter())?),

@@ -348,8 +348,7 @@ fn meaning(name: &str) -> Option<&'static str> {
             "A position of the log: what is read is as it stood then, under the columns that there were; \
              titles of links are as of now. One that is yet to come is 422, one that the log no longer \
              reaches 410. A page may hold fewer items than asked for while `next_cursor` goes on; with a \
-             filter, a search, a sort or a count at most 10 000 items of the list may have changed since, \
-             and `linked_to` is refused."
+             filter, a search, a sort or a count at most 10 000 items of the list may have changed since."
         }
         "count" => {
             "`exact`; or `estimated`, which is exact up to 10 000 items of the list and costs no more \

@@ -21,7 +21,7 @@ pub(super) struct Past {
     pub(super) seq: i64,
     pub(super) schema: Arc<Schema>,
     pub(super) list: Arc<List>,
-    timeline: Timeline,
+    pub(super) timeline: Timeline,
 }
 
 /// The list at that position: 422 for one that is yet to come, 410 for one that the log no longer reaches

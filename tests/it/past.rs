@@ -260,6 +260,22 @@ async fn a_list_is_brought_back_by_one_change_that_can_be_undone() {
         .item(&homes, json!({"Price": 3, "Owners": [ann]}))
         .await;
     let after = (state(&homes).await, state(&contacts).await);
+    let linked = async |seq: Option<i64>, to: &str| {
+        let filter = json!({"column": "Owners", "op": "linked_to", "value": to});
+        let mut body = json!({"filter": filter});
+        if let Some(seq) = seq {
+            body["as_of"] = json!(seq);
+        }
+        let page = query(&owner, &homes, body).await;
+        ids(page.is(200))
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_ne!(linked(None, &ann).await, [one.clone()]);
+    assert_eq!(linked(Some(seq), &ann).await, [one.clone()]);
+    assert_eq!(linked(Some(seq), &bob).await, [one.clone()]);
+    assert!(linked(Some(seq - 2), &bob).await.is_empty());
 
     let restore = format!("{homes}/restore-to");
     let restored = owner.post(&restore, json!({"seq": seq})).await;

@@ -28,7 +28,7 @@ use chrono::NaiveDate;
 use super::cell::{Cell, ColumnId};
 use super::columns::ColumnSet;
 use crate::error::FieldError;
-use crate::ids::UserId;
+use crate::ids::{ItemId, UserId};
 
 /// The most conditions in a filter; a group without members counts as one.
 pub const MAX_CONDITIONS: usize = 100;
@@ -52,14 +52,19 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// Whether it asks for certain items at the other end of a link.
-    pub fn asks_for_linked(&self) -> bool {
+    /// The items that it asks for at the other end of links, by column.
+    pub fn linked(&self) -> Vec<(ColumnId, ItemId)> {
         match self {
             Filter::All(members) | Filter::Any(members) => {
-                members.iter().any(Filter::asks_for_linked)
+                members.iter().flat_map(Filter::linked).collect()
             }
-            Filter::Not(inner) => inner.asks_for_linked(),
-            Filter::Is(condition) => matches!(condition.test, Test::LinkedTo(_)),
+            Filter::Not(inner) => inner.linked(),
+            Filter::Is(condition) => match &condition.test {
+                Test::LinkedTo(Cell::Links(links)) => {
+                    links.ids().map(|id| (condition.column, id)).collect()
+                }
+                _ => Vec::new(),
+            },
         }
     }
 }

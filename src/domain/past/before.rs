@@ -209,3 +209,82 @@ impl Timeline {
         later.last().map_or(&self.now, |(_, schema)| schema)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::schema_change::{
+        ColumnPatch, ColumnSpec, add_columns, change_column, change_list, drop_column, new_list,
+    };
+    use crate::ids::UserId;
+
+    const LIST: ListId = ListId(Uuid::from_u128(1));
+
+    fn spec(key: &str) -> ColumnSpec {
+        let choices = json!({"choices": [{"name": "A"}, {"name": "B"}]});
+        let spec = json!({"key": key, "type": "single_select", "options": choices, "default": "A"});
+        serde_json::from_str(&spec.to_string()).unwrap()
+    }
+
+    /// The list after a change, as the lane makes it; `None` where the rules refuse it.
+    fn changed(list: &List, what: u8, nr: u8) -> Option<List> {
+        let now = DateTime::UNIX_EPOCH;
+        let key = format!("C{}", nr % 4);
+        let patch = |patch: serde_json::Value| {
+            let patch: ColumnPatch = serde_json::from_str(&patch.to_string()).unwrap();
+            let changed = change_column(list, &key, &patch, now);
+            changed.ok().map(|(list, _)| list)
+        };
+        match what {
+            0 => add_columns(list, &[spec(&key)], |_| String::new(), now).ok(),
+            1 => drop_column(list, &key, now).ok().map(|(list, _)| list),
+            2 => patch(json!({"name": format!("Name {nr}")})),
+            3 => patch(json!({"position": nr % 3})),
+            4 => {
+                let name = list.columns.by_key(&key)?.options.choices.iter().next()?;
+                let renamed = json!({"name": format!("N{nr}"), "was": name.name});
+                let rest = list.columns.by_key(&key)?.options.choices.iter().skip(1);
+                let rest = rest.map(|choice| json!({"name": choice.name}));
+                let choices: Vec<_> = std::iter::once(renamed).chain(rest).collect();
+                patch(json!({"options": {"choices": choices}, "default": null}))
+            }
+            _ => change_list(&Arc::new(list.clone()), Some(&format!("L{nr}")), None, now).ok(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_schema_is_rewound_to_every_position(
+            plan in proptest::collection::vec((0u8..6, any::<u8>()), 1..30),
+        ) {
+            let owner = UserId(Uuid::from_u128(2));
+            let first = new_list(LIST, "L", &[spec("C0")], 0, owner, DateTime::UNIX_EPOCH).unwrap();
+            let mut schema = Schema::new(BTreeMap::from([(LIST, Arc::new(first))]));
+            let mut states = vec![(1, schema.clone())];
+            let mut changes: Vec<(i64, Before)> = Vec::new();
+            for (seq, (what, nr)) in (2..).zip(plan) {
+                let list = &schema.lists[&LIST];
+                let Some(after) = changed(list, what, nr) else { continue };
+                let mut before = Before::default();
+                before.list(&schema, &after);
+                let columns: Vec<Column> = after.columns.iter_all().cloned().collect();
+                before.columns(&schema, LIST, &columns);
+                // As the log keeps it.
+                let kept = serde_json::to_string(&before).unwrap();
+                changes.insert(0, (seq, serde_json::from_str(&kept).unwrap()));
+                schema = Schema::new(BTreeMap::from([(LIST, Arc::new(after))]));
+                states.push((seq, schema.clone()));
+            }
+            let timeline = Timeline::new(Arc::new(schema), &changes);
+            for (seq, then) in states {
+                let (then, read) = (&then.lists[&LIST], &timeline.at(seq).lists[&LIST]);
+                prop_assert_eq!(&then.columns, &read.columns);
+                prop_assert_eq!(&then.name, &read.name);
+            }
+        }
+    }
+}

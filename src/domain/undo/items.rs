@@ -18,6 +18,7 @@ use crate::ids::{ItemId, ListId};
 #[derive(Clone, Debug)]
 pub struct Undone {
     pub seq: i64,
+    pub actor: Actor,
     pub list: ListId,
     pub entries: Vec<Entry>,
 }
@@ -188,8 +189,8 @@ impl TakingBack<'_> {
         if fits {
             return Some(cell);
         }
-        let (actor, seq) = (self.gone)(then.id).unwrap_or((self.own_actor(), self.undone.seq));
-        self.obstacles.push(Obstacle {
+        let (actor, seq) = (self.gone)(then.id).unwrap_or((self.undone.actor, self.undone.seq));
+        self.note(Obstacle {
             list: Some(said.list),
             item: Some(said.item),
             column: Some(then.key.clone()),
@@ -197,14 +198,6 @@ impl TakingBack<'_> {
             seq,
         });
         None
-    }
-
-    fn own_actor(&self) -> Actor {
-        let first = self.undone.entries.first();
-        first.map_or(
-            Actor::User(crate::ids::UserId(uuid::Uuid::nil())),
-            |entry| entry.actor,
-        )
     }
 
     /// The newest change of a cell since.
@@ -220,13 +213,16 @@ impl TakingBack<'_> {
     }
 
     fn blocked(&mut self, entry: &Entry, column: Option<String>) {
-        let obstacle = Obstacle {
+        self.note(Obstacle {
             list: Some(entry.said.list),
             item: Some(entry.said.item),
             column,
             actor: entry.actor,
             seq: entry.seq,
-        };
+        });
+    }
+
+    fn note(&mut self, obstacle: Obstacle) {
         let many = self.obstacles.len() >= MAX_OBSTACLES;
         if !many && !self.obstacles.contains(&obstacle) {
             self.obstacles.push(obstacle);
@@ -319,13 +315,7 @@ impl TakingBack<'_> {
                     }
                     Some(later) if !links.was_order.is_empty() => {
                         let later = later.clone();
-                        self.obstacles.push(Obstacle {
-                            list: Some(said.list),
-                            item: Some(said.item),
-                            column: Some(key.clone()),
-                            actor: later.actor,
-                            seq: later.seq,
-                        });
+                        self.blocked(&later, Some(key.clone()));
                     }
                     Some(_) => {}
                 }

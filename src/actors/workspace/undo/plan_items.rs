@@ -40,6 +40,7 @@ pub(super) async fn plan(
         .collect();
     let undone = Undone {
         seq: header.seq,
+        actor: header.actor,
         list: list.id,
         entries,
     };
