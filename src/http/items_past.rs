@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::cursor::cut;
 use super::extract::Access;
+use super::items_query::Question;
 use super::past::{Past, stood, whole};
 use crate::domain::cell::{Cell, ColumnId, Linked};
 use crate::domain::filter::Filter;
@@ -21,6 +22,7 @@ use crate::domain::search::Selection;
 use crate::domain::sort::{Position, Sort};
 use crate::error::AppError;
 use crate::ids::ItemId;
+use crate::store::items_query::PageOf;
 use crate::store::past::{entries_in, rows};
 use crate::store::{self, Tx, links};
 
@@ -37,8 +39,22 @@ pub(super) struct Page {
     pub(super) next: Option<Position>,
 }
 
+/// The page that a question asks for; with how many there are, where that is asked.
+pub(super) async fn page(
+    tx: &mut Tx,
+    access: &Access,
+    past: &Past,
+    question: &Question,
+) -> Result<(Page, Option<i64>), AppError> {
+    if question.is_plain() {
+        let after = question.after.as_ref().map(|position| position.item);
+        return Ok((plain(tx, access, past, after, question.limit).await?, None));
+    }
+    asked(tx, access, past, question).await
+}
+
 /// By id, all that stood.
-pub(super) async fn plain(
+async fn plain(
     tx: &mut Tx,
     access: &Access,
     past: &Past,
@@ -71,18 +87,16 @@ pub(super) async fn plain(
     }
 }
 
-/// What a filter and a sort ask for; with how many there are, where that is asked.
-pub(super) async fn asked(
+/// What a filter and a sort ask for.
+async fn asked(
     tx: &mut Tx,
     access: &Access,
     past: &Past,
-    (selection, sort): (&Selection, &Sort),
-    after: Option<&Position>,
-    limit: i64,
-    counted: bool,
+    question: &Question,
 ) -> Result<(Page, Option<i64>), AppError> {
     let workspace = access.snapshot.id;
     let columns = &past.list.columns;
+    let (selection, sort) = (&question.selection, &question.sort);
     let (changed, entries) = changed(tx, access, past).await?;
     let linked = linked(tx, access, past, selection, &changed, &entries).await?;
     let matching: Vec<Item> = changed
@@ -92,29 +106,22 @@ pub(super) async fn asked(
             None => selection.matches(columns, item),
         })
         .collect();
-    let count = match counted {
-        false => None,
-        true => {
-            let still =
-                store::items_query::count_until(tx, workspace, &past.list, selection, past.seq);
-            let rewound = i64::try_from(matching.len()).unwrap_or(i64::MAX);
-            Some(still.await?.saturating_add(rewound))
-        }
+    let until = Some(past.seq);
+    let mut count = None;
+    if question.counting.is_some() {
+        let still = store::items_query::count(tx, workspace, &past.list, selection, until).await?;
+        let rewound = i64::try_from(matching.len()).unwrap_or(i64::MAX);
+        count = Some(still.saturating_add(rewound));
+    }
+    let page = PageOf {
+        until,
+        ..question.page()
     };
-    let mut items = store::items_query::page_until(
-        tx,
-        workspace,
-        &past.list,
-        selection,
-        sort,
-        after,
-        limit + 1,
-        past.seq,
-    )
-    .await?;
+    let mut items = store::items_query::page(tx, workspace, &past.list, &page).await?;
     links::show(tx, workspace, &past.schema, &past.list, &mut items).await?;
     let behind = |item: &Item| {
         let position = sort.position(columns, item);
+        let after = question.after.as_ref();
         after.is_none_or(|after| sort.compare(columns, after, &position).is_lt())
     };
     items.extend(matching.into_iter().filter(behind));
@@ -123,7 +130,7 @@ pub(super) async fn asked(
         sort,
         past,
     });
-    let more = cut(&mut items, limit);
+    let more = cut(&mut items, question.limit);
     let next = items.last().filter(|_| more);
     let next = next.map(|last| sort.position(columns, last));
     Ok((Page { items, next }, count))

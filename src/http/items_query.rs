@@ -8,19 +8,22 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cursor::{self, cut, page_size};
-use super::extract::{Body, Caller, query, state};
+use super::extract::{Access, Body, Caller, query, state};
 use super::items::{Counting, at_list, expanded, only, page_body};
 use super::items_past;
 use super::past;
 use super::problem::json_at;
 use super::settled::{is_settled, settled};
+use super::state::Settings;
+use crate::domain::cell::ColumnId;
 use crate::domain::filter::Filter;
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
 use crate::domain::search::{Search, Selection};
 use crate::domain::sort::{Position, Sort};
 use crate::error::{AppError, FieldError};
-use crate::ids::{UserId, WorkspaceId};
+use crate::ids::UserId;
+use crate::store::items_query::PageOf;
 use crate::store::{self, Purpose, Tx, links};
 
 /// Which items, in which order, and what of them.
@@ -191,50 +194,18 @@ async fn answer_past(
 ) -> Result<Option<HttpResponse>, AppError> {
     let (access, list) = at_list(request, caller, Action::Read).await?;
     let state = state(request)?;
-    let workspace = access.snapshot.id;
-    let mut tx = Tx::begin(&state.db, workspace, Purpose::Snapshot).await?;
+    let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Snapshot).await?;
     let past = past::open(&mut tx, &access, list.id, seq).await?;
-    let list = &past.list;
-    let Question { selection, sort } = Question::read(asked, list, caller.0.user)?;
-    let shown = match &asked.columns {
-        None => Arc::clone(list),
-        Some(keys) => Arc::new(only(list, keys.iter())?),
-    };
-    let expanded = expanded(&shown, asked.expand.iter().flat_map(Keys::iter))?;
-    let limit = page_size(asked.limit)?;
-    let counted = Counting::read(asked.count.as_deref())?.is_some();
-    let question = format!("{seq} {}", sealed_for(workspace, list, &selection, &sort));
-    let cursor = asked.cursor.as_deref();
-    let after = cursor::after(&state.settings, &question, cursor, |bytes| {
-        position(&sort, list, bytes)
-    })?;
-    let plain = selection.is_all() && sort.is_by_id() && !counted;
-    let (mut page, count) = if plain {
-        let after = after.map(|position| position.item);
-        let page = items_past::plain(&mut tx, &access, &past, after, limit).await?;
-        (page, None)
-    } else {
-        let asks = (&selection, &sort);
-        items_past::asked(
-            &mut tx,
-            &access,
-            &past,
-            asks,
-            after.as_ref(),
-            limit,
-            counted,
-        )
-        .await?
-    };
-    past::expand(&mut tx, &access, &past, &expanded, &mut page.items).await?;
+    let question = Question::read(asked, &access, &past.list, caller, &state.settings)?;
+    let (mut page, count) = items_past::page(&mut tx, &access, &past, &question).await?;
+    past::expand(&mut tx, &access, &past, &question.expanded, &mut page.items).await?;
     if !is_settled(&mut tx, &access).await? {
         return Ok(None);
     }
     tx.commit().await?;
-    let next = page
-        .next
-        .map(|position| cursor::seal(&state.settings, &question, &sort.write_position(&position)));
-    let body = page_body(&shown, &page.items, next.as_deref(), count);
+    let next = page.next.as_ref();
+    let next = next.map(|position| question.cursor(&state.settings, position));
+    let body = page_body(&question.shown, &page.items, next.as_deref(), count);
     Ok(Some(json_at(access.snapshot.seq, body)))
 }
 
@@ -246,93 +217,146 @@ async fn answer_once(
     let (access, list) = at_list(request, caller, Action::Read).await?;
     let state = state(request)?;
     let workspace = access.snapshot.id;
-    let Question { selection, sort } = Question::read(asked, &list, caller.0.user)?;
-    let shown = match &asked.columns {
-        None => Arc::clone(&list),
-        Some(keys) => Arc::new(only(&list, keys.iter())?),
-    };
-    let expanded = expanded(&shown, asked.expand.iter().flat_map(Keys::iter))?;
-    let limit = page_size(asked.limit)?;
-    let counting = Counting::read(asked.count.as_deref())?;
-    let question = sealed_for(workspace, &list, &selection, &sort);
-    let cursor = asked.cursor.as_deref();
-    let after = cursor::after(&state.settings, &question, cursor, |bytes| {
-        position(&sort, &list, bytes)
-    })?;
+    let question = Question::read(asked, &access, &list, caller, &state.settings)?;
     // A plain page follows the key's index; all else is the planner's to answer.
-    let plain = selection.is_all() && sort.is_by_id() && counting.is_none() && asked.at.is_none();
+    let plain = question.is_plain() && asked.at.is_none();
     let purpose = if plain { Purpose::Page } else { Purpose::Read };
     let mut tx = Tx::begin(&state.db, workspace, purpose).await?;
-    let mut items = match asked.at {
-        None => {
-            let (size, after) = (limit + 1, after.as_ref());
-            store::items_query::page(&mut tx, workspace, &list, &selection, &sort, after, size)
-                .await?
-        }
-        Some(at) => {
-            let from = (at, limit + 1);
-            store::items_query::page_at(&mut tx, workspace, &list, &selection, &sort, from).await?
-        }
+    let page = PageOf {
+        at: asked.at,
+        ..question.page()
     };
-    let more = cut(&mut items, limit);
-    let schema = &access.snapshot.schema;
-    links::show(&mut tx, workspace, schema, &shown, &mut items).await?;
-    links::expand(&mut tx, workspace, schema, &shown, &expanded, &mut items).await?;
+    let mut items = store::items_query::page(&mut tx, workspace, &list, &page).await?;
+    let more = cut(&mut items, question.limit);
+    let (schema, shown) = (&access.snapshot.schema, &question.shown);
+    links::show(&mut tx, workspace, schema, shown, &mut items).await?;
+    links::expand(
+        &mut tx,
+        workspace,
+        schema,
+        shown,
+        &question.expanded,
+        &mut items,
+    )
+    .await?;
     if !is_settled(&mut tx, &access).await? {
         return Ok(None);
     }
+    let (selection, counting) = (&question.selection, question.counting);
     let mut count = None;
     if counting == Some(Counting::Exact) {
-        count = Some(store::items_query::count(&mut tx, workspace, &list, &selection).await?);
+        count = Some(store::items_query::count(&mut tx, workspace, &list, selection, None).await?);
     }
     tx.commit().await?;
     if counting == Some(Counting::Estimated) {
         let mut tx = Tx::begin(&state.db, workspace, Purpose::Page).await?;
-        count = Some(store::items_query::estimate(&mut tx, workspace, &list, &selection).await?);
+        count = Some(store::items_query::estimate(&mut tx, workspace, &list, selection).await?);
         tx.commit().await?;
     }
     let next = items.last().filter(|_| more).map(|last| {
-        let position = sort.position(&list.columns, last);
-        cursor::seal(&state.settings, &question, &sort.write_position(&position))
+        let position = question.sort.position(&list.columns, last);
+        question.cursor(&state.settings, &position)
     });
-    Ok(Some(json_at(
-        access.snapshot.seq,
-        page_body(&shown, &items, next.as_deref(), count),
-    )))
+    let body = page_body(shown, &items, next.as_deref(), count);
+    Ok(Some(json_at(access.snapshot.seq, body)))
 }
 
-/// The part of a request that decides which items come in which order.
-struct Question {
-    selection: Selection,
-    sort: Sort,
+/// A request as a list's columns understand it: which items in which order, from where, and what of them.
+pub(super) struct Question {
+    pub(super) selection: Selection,
+    pub(super) sort: Sort,
+    /// The list with the columns that are shown, and those whose links are embedded.
+    shown: Arc<List>,
+    expanded: Vec<ColumnId>,
+    pub(super) limit: i64,
+    pub(super) counting: Option<Counting>,
+    pub(super) after: Option<Position>,
+    /// What its cursors are good for.
+    sealed: String,
 }
 
 impl Question {
-    /// Refuses with all broken rules at once.
-    fn read(asked: &Asked, list: &List, me: UserId) -> Result<Question, AppError> {
+    fn read(
+        asked: &Asked,
+        access: &Access,
+        list: &Arc<List>,
+        caller: &Caller,
+        settings: &Settings,
+    ) -> Result<Question, AppError> {
+        let (selection, sort) = asked.order(list, caller.0.user)?;
+        let shown = match &asked.columns {
+            None => Arc::clone(list),
+            Some(keys) => Arc::new(only(list, keys.iter())?),
+        };
+        let expanded = expanded(&shown, asked.expand.iter().flat_map(Keys::iter))?;
+        let limit = page_size(asked.limit)?;
+        let counting = Counting::read(asked.count.as_deref())?;
+        // A filter's form holds no spaces or spellings of the request, and the caller's id where it says `me`.
+        let (workspace, as_of) = (access.snapshot.id, asked.as_of);
+        let sealed = format!(
+            "items {workspace} {} {as_of:?} {selection:?} {sort:?}",
+            list.id
+        );
+        let after = cursor::after(settings, &sealed, asked.cursor.as_deref(), |bytes| {
+            sort.read_position(&list.columns, bytes)
+                .ok_or_else(|| AppError::malformed("This cursor's place is gone; begin again"))
+        })?;
+        Ok(Question {
+            selection,
+            sort,
+            shown,
+            expanded,
+            limit,
+            counting,
+            after,
+            sealed,
+        })
+    }
+
+    /// Whether it asks for all items, by id, and for no count.
+    pub(super) fn is_plain(&self) -> bool {
+        self.selection.is_all() && self.sort.is_by_id() && self.counting.is_none()
+    }
+
+    /// The page, with one item more: whether it is there tells whether there are more.
+    pub(super) fn page(&self) -> PageOf<'_> {
+        PageOf {
+            selection: &self.selection,
+            sort: &self.sort,
+            after: self.after.as_ref(),
+            at: None,
+            until: None,
+            limit: self.limit + 1,
+        }
+    }
+
+    /// The cursor of the page behind that place.
+    fn cursor(&self, settings: &Settings, position: &Position) -> String {
+        cursor::seal(settings, &self.sealed, &self.sort.write_position(position))
+    }
+}
+
+impl Asked {
+    /// Which items in which order. Refuses with all broken rules at once.
+    fn order(&self, list: &List, me: UserId) -> Result<(Selection, Sort), AppError> {
         let mut errors = Vec::new();
-        if let Some(at) = asked.at {
+        if let Some(at) = self.at {
             if at < 0 {
                 errors.push(wrong_at("out_of_range", "a row number, from 0"));
             }
-            if asked.cursor.is_some() || asked.as_of.is_some() {
+            if self.cursor.is_some() || self.as_of.is_some() {
                 errors.push(wrong_at("duplicate", "without a cursor, and of now"));
             }
         }
-        let filter = asked.filter.as_deref().map(RawValue::get);
-        let selection = selection(filter, asked.q.as_deref(), list, me, &mut errors);
-        let keys = asked.sort.iter().flat_map(Keys::iter);
-        let sort = Sort::parse(keys, &list.columns)
-            .map_err(|wrong| errors.push(wrong))
-            .ok();
-        if errors.is_empty() {
-            Ok(Question {
-                selection,
-                sort: sort.unwrap_or_default(),
-            })
-        } else {
-            Err(AppError::fields(errors))
+        let filter = self.filter.as_deref().map(RawValue::get);
+        let selection = selection(filter, self.q.as_deref(), list, me, &mut errors);
+        let keys = self.sort.iter().flat_map(Keys::iter);
+        match Sort::parse(keys, &list.columns) {
+            Ok(sort) if errors.is_empty() => return Ok((selection, sort)),
+            Ok(_) => {}
+            Err(wrong) => errors.push(wrong),
         }
+        Err(AppError::fields(errors))
     }
 }
 
@@ -366,17 +390,6 @@ fn wrong_at(code: &'static str, message: &str) -> FieldError {
         code: code.into(),
         message: message.to_owned(),
     }
-}
-
-/// What a cursor is good for. A filter's form holds no spaces or spellings of the request, and the
-/// caller's id where it says `me`.
-fn sealed_for(workspace: WorkspaceId, list: &List, selection: &Selection, sort: &Sort) -> String {
-    format!("items {workspace} {} {selection:?} {sort:?}", list.id)
-}
-
-fn position(sort: &Sort, list: &List, bytes: &[u8]) -> Result<Position, AppError> {
-    sort.read_position(&list.columns, bytes)
-        .ok_or_else(|| AppError::malformed("This cursor's place is gone; begin again"))
 }
 
 #[cfg(test)]

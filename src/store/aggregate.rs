@@ -79,7 +79,7 @@ impl Statement<'_> {
                 },
             }
         }
-        let from = self.living(workspace, list, selection)?;
+        let from = self.living(workspace, list, selection, None)?;
         let most = self.bind(i64::try_from(MAX_GROUPS + 1).unwrap_or(i64::MAX))?;
         let inner: String = parts.inner.iter().map(|part| format!("{part}, ")).collect();
         let outer: Vec<_> = parts

@@ -27,22 +27,33 @@ use crate::domain::search::{Search, Selection, searched};
 use crate::domain::sort::{Direction, Position, Sort};
 use crate::ids::{ItemId, WorkspaceId};
 
-/// A page of the living items that are asked for, in the sort's order, from behind `after`.
+/// A page that is asked for.
+pub struct PageOf<'a> {
+    pub selection: &'a Selection,
+    pub sort: &'a Sort,
+    /// It begins behind this place;
+    pub after: Option<&'a Position>,
+    /// where so many rows were passed over; with neither, at the beginning.
+    pub at: Option<i64>,
+    /// Only items that nothing has happened to since this position of the log.
+    pub until: Option<i64>,
+    pub limit: i64,
+}
+
+/// A page of the living items, in the sort's order.
 pub async fn page(
     tx: &mut Tx,
     workspace: WorkspaceId,
     list: &List,
-    selection: &Selection,
-    sort: &Sort,
-    after: Option<&Position>,
-    limit: i64,
+    asked: &PageOf<'_>,
 ) -> Result<Vec<Item>, StoreError> {
-    if selection.is_all() && sort.is_by_id() {
-        let after = after.map(|position| position.item);
-        return items::page(tx, workspace, list, Shelf::Living, after, limit).await;
+    let by_key = asked.selection.is_all() && asked.sort.is_by_id();
+    if by_key && asked.at.is_none() && asked.until.is_none() {
+        let after = asked.after.map(|position| position.item);
+        return items::page(tx, workspace, list, Shelf::Living, after, asked.limit).await;
     }
     let mut statement = Statement::new(&list.columns);
-    let sql = statement.page(workspace, list, selection, sort, after, limit)?;
+    let sql = statement.page(workspace, list, asked)?;
     // Not kept: another question has another text, and a plan for these very values is better.
     let rows = sqlx::query_with(AssertSqlSafe(sql), statement.arguments)
         .persistent(false)
@@ -51,75 +62,19 @@ pub async fn page(
     rows.iter().map(|row| items::item(list, row)).collect()
 }
 
-/// A page that begins at a row number, from 0: the rows before it are passed over.
-pub async fn page_at(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    list: &List,
-    selection: &Selection,
-    sort: &Sort,
-    (at, limit): (i64, i64),
-) -> Result<Vec<Item>, StoreError> {
-    let mut statement = Statement::new(&list.columns);
-    statement.at = Some(at);
-    let sql = statement.page(workspace, list, selection, sort, None, limit)?;
-    let rows = sqlx::query_with(AssertSqlSafe(sql), statement.arguments)
-        .persistent(false)
-        .fetch_all(tx.conn())
-        .await?;
-    rows.iter().map(|row| items::item(list, row)).collect()
-}
-
-/// The same of the items that nothing has happened to since `until`.
-#[expect(clippy::too_many_arguments, reason = "a page has that many parts")]
-pub async fn page_until(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    list: &List,
-    selection: &Selection,
-    sort: &Sort,
-    after: Option<&Position>,
-    limit: i64,
-    until: i64,
-) -> Result<Vec<Item>, StoreError> {
-    let mut statement = Statement::new(&list.columns);
-    statement.until = Some(until);
-    let sql = statement.page(workspace, list, selection, sort, after, limit)?;
-    let rows = sqlx::query_with(AssertSqlSafe(sql), statement.arguments)
-        .persistent(false)
-        .fetch_all(tx.conn())
-        .await?;
-    rows.iter().map(|row| items::item(list, row)).collect()
-}
-
-/// How many of those are asked for.
-pub async fn count_until(
-    tx: &mut Tx,
-    workspace: WorkspaceId,
-    list: &List,
-    selection: &Selection,
-    until: i64,
-) -> Result<i64, StoreError> {
-    let mut statement = Statement::new(&list.columns);
-    statement.until = Some(until);
-    let from = statement.living(workspace, list, selection)?;
-    let sql = format!("SELECT count(*) {from}");
-    let count = sqlx::query_scalar_with(AssertSqlSafe(sql), statement.arguments);
-    Ok(count.persistent(false).fetch_one(tx.conn()).await?)
-}
-
-/// How many living items are asked for.
+/// How many living items are asked for; with `until`, of those that nothing has happened to since.
 pub async fn count(
     tx: &mut Tx,
     workspace: WorkspaceId,
     list: &List,
     selection: &Selection,
+    until: Option<i64>,
 ) -> Result<i64, StoreError> {
-    if selection.is_all() {
+    if selection.is_all() && until.is_none() {
         return items::count(tx, workspace, list.id, Shelf::Living).await;
     }
     let mut statement = Statement::new(&list.columns);
-    let from = statement.living(workspace, list, selection)?;
+    let from = statement.living(workspace, list, selection, until)?;
     let sql = format!("SELECT count(*) {from}");
     Ok(
         sqlx::query_scalar_with(AssertSqlSafe(sql), statement.arguments)
@@ -143,10 +98,10 @@ pub async fn estimate(
         return Ok(all);
     }
     if all <= items::COUNTED {
-        return count(tx, workspace, list, selection).await;
+        return count(tx, workspace, list, selection, None).await;
     }
     let mut statement = Statement::new(&list.columns);
-    let from = statement.living(workspace, list, &Selection::default())?;
+    let from = statement.living(workspace, list, &Selection::default(), None)?;
     let asked = statement.selection(selection)?;
     let end = statement.bind(items::COUNTED / 2)?;
     let sql = format!(
@@ -164,10 +119,6 @@ pub async fn estimate(
 pub(super) struct Statement<'c> {
     pub(super) columns: &'c ColumnSet,
     pub(super) arguments: PgArguments,
-    /// Only what nothing has happened to since this position.
-    until: Option<i64>,
-    /// So many rows are passed over.
-    at: Option<i64>,
     /// The placeholders of columns' ids and of their choices, each bound once.
     ids: HashMap<ColumnId, String>,
     choices: HashMap<ColumnId, String>,
@@ -178,8 +129,6 @@ impl<'c> Statement<'c> {
         Statement {
             columns,
             arguments: PgArguments::default(),
-            until: None,
-            at: None,
             ids: HashMap::new(),
             choices: HashMap::new(),
         }
@@ -202,23 +151,20 @@ impl<'c> Statement<'c> {
         &mut self,
         workspace: WorkspaceId,
         list: &List,
-        selection: &Selection,
-        sort: &Sort,
-        after: Option<&Position>,
-        limit: i64,
+        asked: &PageOf<'_>,
     ) -> Result<String, StoreError> {
-        let from = self.living(workspace, list, selection)?;
-        let keys = self.sort_keys(sort)?;
+        let from = self.living(workspace, list, asked.selection, asked.until)?;
+        let keys = self.sort_keys(asked.sort)?;
         let named: String = keys.iter().flat_map(SortKey::named).collect();
         let order: String = keys.iter().flat_map(SortKey::ordered).collect();
-        let behind = match after {
+        let behind = match asked.after {
             Some(after) => self.behind(&keys, after)?,
             None => "true".to_owned(),
         };
-        let limit = match self.at {
-            Some(at) => format!("{} OFFSET {}", self.bind(limit)?, self.bind(at)?),
-            None => self.bind(limit)?,
-        };
+        let mut limit = self.bind(asked.limit)?;
+        if let Some(at) = asked.at {
+            limit = format!("{limit} OFFSET {}", self.bind(at)?);
+        }
         Ok(format!(
             "SELECT {COLUMNS} FROM (SELECT * FROM (SELECT i.*{named} {from}) keyed \
              WHERE {behind} ORDER BY {order}id LIMIT {limit}) page ORDER BY {order}id"
@@ -230,10 +176,11 @@ impl<'c> Statement<'c> {
         workspace: WorkspaceId,
         list: &List,
         selection: &Selection,
+        until: Option<i64>,
     ) -> Result<String, StoreError> {
         let workspace = self.bind(workspace.uuid())?;
         let id = self.bind(list.id.uuid())?;
-        let until = match self.until {
+        let until = match until {
             Some(until) => format!(" AND i.seq <= {}", self.bind(until)?),
             None => String::new(),
         };
