@@ -19,6 +19,7 @@ use estatebase::domain::schema::List;
 use estatebase::domain::search::{Search, Selection, searched};
 use estatebase::domain::sort::{Position, Sort};
 use estatebase::ids::{ItemId, ListId, UserId, WorkspaceId};
+use estatebase::store::items_query::PageOf;
 use estatebase::store::{Db, Purpose, Tx, aggregate, items_query};
 use migration::{Migrator, MigratorTrait as _};
 use rand::rngs::StdRng;
@@ -603,17 +604,17 @@ async fn paged(
     let (mut all, mut after): (Vec<Item>, Option<Position>) = (Vec::new(), None);
     loop {
         let limit = i64::try_from(size).unwrap();
-        let page = items_query::page(
-            &mut tx,
-            workspace,
-            list,
+        let asked = PageOf {
             selection,
             sort,
-            after.as_ref(),
+            after: after.as_ref(),
+            at: None,
+            until: None,
             limit,
-        )
-        .await
-        .unwrap();
+        };
+        let page = items_query::page(&mut tx, workspace, list, &asked)
+            .await
+            .unwrap();
         let full = page.len() == size;
         if let Some(last) = page.last() {
             let position = sort.position(&list.columns, last);
@@ -624,7 +625,7 @@ async fn paged(
         all.extend(page);
         assert!(all.len() <= ROWS, "pages repeat each other");
         if !full {
-            let count = items_query::count(&mut tx, workspace, list, selection)
+            let count = items_query::count(&mut tx, workspace, list, selection, None)
                 .await
                 .unwrap();
             assert_eq!(usize::try_from(count).unwrap(), all.len());

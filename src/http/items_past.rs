@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::cursor::cut;
 use super::extract::Access;
 use super::items_query::Question;
-use super::past::{Past, stood, whole};
+use super::past::{Past, stood};
 use crate::domain::cell::{Cell, ColumnId, Linked};
 use crate::domain::filter::Filter;
 use crate::domain::item::Item;
@@ -143,7 +143,9 @@ async fn changed(
     past: &Past,
 ) -> Result<(Vec<Item>, Vec<Entry>), AppError> {
     let workspace = access.snapshot.id;
-    let entries = whole(entries_in(tx, workspace, past.list.id, past.seq).await?)?;
+    let entries = entries_in(tx, workspace, past.list.id, past.seq)
+        .await?
+        .whole()?;
     let ids: BTreeSet<ItemId> = entries.iter().map(|entry| entry.said.item).collect();
     if ids.len() > MOST_CHANGED {
         return Err(AppError::too_large(format!(

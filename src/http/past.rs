@@ -1,6 +1,6 @@
 //! Reads as of a position of the log (`?as_of=`): items as they stood, under the columns that there were.
 //! Titles of links are as of the reading, as everywhere. The log is read back from now: what a question costs
-//! is what changed since, and where that is more than [`MAX_ENTRIES`] entries it is refused with 413.
+//! is what changed since, and where that is more than [`MAX_ENTRIES`](crate::domain::past::MAX_ENTRIES) entries it is refused with 413.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use super::extract::Access;
 use crate::domain::cell::{Cell, ColumnId};
 use crate::domain::edit::list_of;
 use crate::domain::item::{Item, Place};
-use crate::domain::past::{Entry, MAX_ENTRIES, Rewound, Timeline, rewind};
+use crate::domain::past::{Rewound, Timeline, by_item, rewind, too_reshaped};
 use crate::domain::schema::{List, Schema};
 use crate::error::AppError;
 use crate::ids::{ItemId, ListId};
-use crate::store::past::{Entries, entries_of, last_changes, reshapings, titles};
+use crate::store::past::{entries_of, last_changes, reshapings, titles};
 use crate::store::{self, Tx, links};
 
 /// A list as it was.
@@ -41,7 +41,7 @@ pub(super) async fn open(
         return Err(AppError::gone("The log does not reach back to it any more"));
     }
     let changes = reshapings(tx, snapshot.id, seq, i64::MAX).await?;
-    let changes = changes.ok_or_else(too_much)?;
+    let changes = changes.ok_or_else(too_reshaped)?;
     let before: Vec<_> = changes
         .into_iter()
         .map(|change| (change.seq, change.before))
@@ -55,20 +55,6 @@ pub(super) async fn open(
         list,
         timeline,
     })
-}
-
-fn too_much() -> AppError {
-    AppError::too_large(format!(
-        "More than {MAX_ENTRIES} entries of the log lie between: ask for fewer items or a later position"
-    ))
-}
-
-pub(super) fn whole(entries: Entries) -> Result<Vec<Entry>, AppError> {
-    match entries {
-        Entries::All(entries) => Ok(entries),
-        Entries::Erased => Err(AppError::gone("A part of what was said since was erased")),
-        Entries::TooMany => Err(too_much()),
-    }
 }
 
 /// The rows that were read of `list`, as they stood: without those that had not been made or were in the
@@ -88,11 +74,8 @@ pub(super) async fn stood(
         items.retain(|item| item.deleted_at.is_none());
         return Ok(items);
     }
-    let entries = whole(entries_of(tx, workspace, &places, past.seq).await?)?;
-    let mut since: HashMap<ItemId, Vec<Entry>> = HashMap::new();
-    for entry in entries {
-        since.entry(entry.said.item).or_default().push(entry);
-    }
+    let entries = entries_of(tx, workspace, &places, past.seq).await?;
+    let since = by_item(entries.whole()?);
     let last = last_changes(tx, workspace, &places, past.seq).await?;
     let last: HashMap<ItemId, _> = places.iter().map(|(_, id)| *id).zip(last).collect();
     let mut stood = Vec::with_capacity(items.len());
@@ -104,7 +87,9 @@ pub(super) async fn stood(
         let Some(last) = last.get(&item.id).copied().flatten() else {
             continue;
         };
-        let since = since.get(&item.id).map_or(&[][..], Vec::as_slice);
+        let since = since
+            .get(&(list.id, item.id))
+            .map_or(&[][..], Vec::as_slice);
         if let Rewound::Stood(item) = rewind(&item, list.id, since, Some(last), &past.timeline)
             && item.deleted_at.is_none()
         {

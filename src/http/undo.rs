@@ -8,10 +8,10 @@ use super::jobs::find;
 use super::submit;
 use crate::actors::workspace::{AdminCommand, UndoCommand};
 use crate::domain::roles::{Action, Role};
-use crate::domain::undo::{Obstacle, changed_since, refused};
+use crate::domain::undo::{changed_since, refused};
 use crate::error::AppError;
 use crate::ids::JobId;
-use crate::store::past::{Entries, batches, entries_of, touched_rows};
+use crate::store::past::{batches, entries_of, touched_rows};
 use crate::store::{Purpose, Tx};
 use crate::wire::undo::{RestoreToIn, UndoIn};
 
@@ -26,10 +26,7 @@ pub async fn undo(
     caller: Caller,
     body: Body<UndoIn>,
 ) -> Result<HttpResponse, AppError> {
-    let remember = body.remember(&request)?;
-    let access = access(&request, &caller, Action::Comment).await?;
-    let seq = body.value.seq;
-    submit::undo(&access, &caller, remember, UndoCommand::Undo { seq }).await
+    step(&request, &caller, body, |seq| UndoCommand::Undo { seq }).await
 }
 
 /// `POST W/redo`
@@ -38,10 +35,19 @@ pub async fn redo(
     caller: Caller,
     body: Body<UndoIn>,
 ) -> Result<HttpResponse, AppError> {
-    let remember = body.remember(&request)?;
-    let access = access(&request, &caller, Action::Comment).await?;
-    let seq = body.value.seq;
-    submit::undo(&access, &caller, remember, UndoCommand::Redo { seq }).await
+    step(&request, &caller, body, |seq| UndoCommand::Redo { seq }).await
+}
+
+/// What it takes to write such a change is judged by the lane, which knows what it was.
+async fn step(
+    request: &HttpRequest,
+    caller: &Caller,
+    body: Body<UndoIn>,
+    command: fn(Option<i64>) -> UndoCommand,
+) -> Result<HttpResponse, AppError> {
+    let remember = body.remember(request)?;
+    let access = access(request, caller, Action::Comment).await?;
+    submit::undo(&access, caller, remember, command(body.value.seq)).await
 }
 
 /// `POST L/restore-to`
@@ -102,7 +108,7 @@ async fn committed(
         }
         let touched = touched_rows(&mut tx, workspace, &page, TOUCHED).await?;
         let since = entries_of(&mut tx, workspace, &touched, after).await?;
-        let obstacles = touched_since(since, after)?;
+        let obstacles = changed_since(since.whole()?, after);
         if !obstacles.is_empty() {
             return Err(refused(&obstacles));
         }
@@ -110,17 +116,6 @@ async fn committed(
     }
     tx.commit().await?;
     Ok(committed)
-}
-
-/// Whoever changed a row of it since it came.
-fn touched_since(entries: Entries, after: i64) -> Result<Vec<Obstacle>, AppError> {
-    match entries {
-        Entries::All(entries) => Ok(changed_since(entries, after)),
-        Entries::Erased => Err(AppError::gone("What was said of a row was erased")),
-        Entries::TooMany => Err(AppError::too_large(
-            "Too much has happened to its rows since",
-        )),
-    }
 }
 
 async fn take_back(

@@ -15,7 +15,7 @@ use super::{StoreError, Tx};
 use crate::domain::cell::ColumnId;
 use crate::domain::item::{Item, Place};
 use crate::domain::log::Actor;
-use crate::domain::past::{Before, Entry, LastChange, MAX_ENTRIES, MAX_RESHAPES, Said};
+use crate::domain::past::{Before, Entries, Entry, LastChange, MAX_ENTRIES, MAX_RESHAPES, Said};
 use crate::domain::schema::List;
 use crate::domain::undo::Own;
 use crate::ids::{ItemId, JobId, ListId, UserId, WorkspaceId};
@@ -68,17 +68,6 @@ pub async fn undone_by(
     );
     let found = found.bind(workspace.uuid()).bind(seq);
     Ok(found.fetch_optional(tx.conn()).await?)
-}
-
-/// Entries about items, or why they are not all there.
-#[derive(Debug)]
-pub enum Entries {
-    /// Newest first.
-    All(Vec<Entry>),
-    /// What one of them said was erased.
-    Erased,
-    /// There are more than [`MAX_ENTRIES`].
-    TooMany,
 }
 
 /// What happened to these items since `after`.

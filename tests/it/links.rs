@@ -756,6 +756,7 @@ async fn ten_thousand_links_are_one_command() {
     let ground = Ground::many_to_many().await;
     let deal = ground.deal("Deal").await;
     let mut ids = Vec::new();
+    let begun = Instant::now();
     for _ in 0..2 {
         let items: Vec<_> = (0..5_000)
             .map(|n| json!({"values": {"Name": n.to_string()}}))
@@ -765,6 +766,7 @@ async fn ten_thousand_links_are_one_command() {
         let made = made.is(201)["data"].as_array().unwrap();
         ids.extend(made.iter().map(|item| item["id"].clone()));
     }
+    let making = begun.elapsed();
     // As autovacuum would in a moment: plans that were made for an empty table are made anew.
     let mut database = superuser(&ground.app).await;
     execute(&mut database, "ANALYZE estatebase.items".to_owned()).await;
@@ -775,7 +777,9 @@ async fn ten_thousand_links_are_one_command() {
     let took = begun.elapsed();
     assert_eq!(linked.is(200)["values"]["Homes__count"], 10_000);
     assert_eq!(ground.owner.seq(&ground.workspace).await, seq + 1);
-    eprintln!("10 000 links: {took:?}");
+    eprintln!("10 000 links: {took:?}, their items {making:?}");
+    // The same machine, as busy as it is.
+    assert!(took < making * 4, "{took:?}, their items {making:?}");
     let home = ids[9_999].as_str().unwrap();
     assert_eq!(ground.deals_of(home).await, ["Deal"]);
 }

@@ -10,16 +10,6 @@ async fn values(person: &Person, list: &str, item: &str) -> Value {
     person.get(&path).await.is(200)["values"].clone()
 }
 
-async fn undo(person: &Person, workspace: &str) -> Value {
-    let answer = person.post(&format!("{workspace}/undo"), json!({})).await;
-    answer.is(200).clone()
-}
-
-async fn redo(person: &Person, workspace: &str) -> Value {
-    let answer = person.post(&format!("{workspace}/redo"), json!({})).await;
-    answer.is(200).clone()
-}
-
 /// The event at a position.
 async fn event(person: &Person, workspace: &str, seq: &Value) -> Value {
     let after = seq.as_i64().unwrap() - 1;
@@ -38,7 +28,7 @@ async fn an_edit_is_undone_and_redone_by_events_that_say_so() {
         .is(200);
     let edited = owner.seq(&workspace).await;
 
-    let undone = undo(&owner, &workspace).await;
+    let undone = owner.undo(&workspace).await;
     assert_eq!(undone["undoes"], edited);
     assert_eq!(values(&owner, &list, &item).await, json!({"Price": 1}));
     let told = event(&owner, &workspace, &undone["seq"]).await;
@@ -48,17 +38,17 @@ async fn an_edit_is_undone_and_redone_by_events_that_say_so() {
     );
     assert_eq!(told["changes"][0]["set"], json!({"Price": 1}));
 
-    let redone = redo(&owner, &workspace).await;
+    let redone = owner.redo(&workspace).await;
     assert_eq!(redone["undoes"], undone["seq"]);
     assert_eq!(values(&owner, &list, &item).await, json!({"Price": 2}));
 
     // Undone again, and then the making of the item: its item is in the trash.
-    undo(&owner, &workspace).await;
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
+    owner.undo(&workspace).await;
     owner.get(&path).await.refuses(410, "gone");
-    redo(&owner, &workspace).await;
+    owner.redo(&workspace).await;
     assert_eq!(values(&owner, &list, &item).await, json!({"Price": 1}));
-    redo(&owner, &workspace).await;
+    owner.redo(&workspace).await;
     assert_eq!(values(&owner, &list, &item).await, json!({"Price": 2}));
     let nothing = owner.post(&format!("{workspace}/redo"), json!({})).await;
     nothing.refuses(409, "conflict");
@@ -75,7 +65,7 @@ async fn a_new_change_ends_what_can_be_redone() {
         .patch(&path, json!({"values": {"Price": 2}}))
         .await
         .is(200);
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
     owner
         .patch(&path, json!({"values": {"Price": 3}}))
         .await
@@ -83,9 +73,9 @@ async fn a_new_change_ends_what_can_be_redone() {
     let answer = owner.post(&format!("{workspace}/redo"), json!({})).await;
     answer.refuses(409, "conflict");
     // The change that was undone is skipped.
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
     assert_eq!(values(&owner, &list, &item).await, json!({"Price": 1}));
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
     owner.get(&path).await.refuses(410, "gone");
 }
 
@@ -134,13 +124,13 @@ async fn what_others_changed_since_refuses_the_whole_and_is_listed() {
     assert_eq!(values(&owner, &list, &items[0]).await["Price"], 9);
 
     // What was undone by whoever did it does not stand in the way.
-    undo(&other, &workspace).await;
-    undo(&owner, &workspace).await;
+    other.undo(&workspace).await;
+    owner.undo(&workspace).await;
     for (price, item) in items.iter().enumerate() {
         assert_eq!(values(&owner, &list, item).await, json!({"Price": price}));
     }
     // Another cell of the same items never did.
-    redo(&owner, &workspace).await;
+    owner.redo(&workspace).await;
     owner
         .patch(
             &format!("{list}/items/{}", items[0]),
@@ -178,13 +168,13 @@ async fn deletions_and_restorations_are_undone_in_batches() {
         .await
         .is(204);
     assert_eq!(count().await, 0);
-    let undone = undo(&owner, &workspace).await;
+    let undone = owner.undo(&workspace).await;
     assert_eq!((count().await, &undone["count"]), (50, &json!(50)));
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
     assert_eq!(count().await, 0);
-    redo(&owner, &workspace).await;
+    owner.redo(&workspace).await;
     assert_eq!(count().await, 50);
-    redo(&owner, &workspace).await;
+    owner.redo(&workspace).await;
     assert_eq!(count().await, 0);
     owner.verified(&workspace).await;
 }
@@ -279,25 +269,10 @@ async fn two_servers_undo_as_one() {
     }
     for price in (1..7).rev() {
         let person = if price % 2 == 0 { &owner } else { &there };
-        undo(person, &workspace).await;
+        person.undo(&workspace).await;
         assert_eq!(values(person, &list, &item).await, json!({"Price": price}));
     }
     owner.verified(&workspace).await;
-}
-
-/// Two lists, Homes with `Owner` (one) and Contacts with `Homes`, the inverse.
-async fn linked(owner: &Person, workspace: &str) -> (String, String) {
-    let contacts = owner.list(workspace, &[("Name", "text")]).await;
-    let homes = owner
-        .list(workspace, &[("Price", "number"), ("Street", "text")])
-        .await;
-    let options = json!({"list_id": last(&contacts), "inverse_key": "Homes", "multiple": true});
-    let column = json!({"key": "Owners", "type": "link", "options": options});
-    owner
-        .post(&format!("{homes}/columns"), column)
-        .await
-        .is(201);
-    (homes, contacts)
 }
 
 fn ids(cell: &Value) -> Vec<&str> {
@@ -310,7 +285,9 @@ async fn links_come_and_go_with_both_ends_in_their_order() {
     let app = TestApp::new().await;
     let owner = app.person("owner").await;
     let workspace = owner.workspace().await;
-    let (homes, contacts) = linked(&owner, &workspace).await;
+    let (homes, contacts) = owner
+        .linked_lists(&workspace, &[("Price", "number"), ("Street", "text")])
+        .await;
     let mut people = Vec::new();
     for name in ["Ann", "Bob", "Cid"] {
         people.push(owner.item(&contacts, json!({"Name": name})).await);
@@ -327,15 +304,15 @@ async fn links_come_and_go_with_both_ends_in_their_order() {
     let owners = async || values(&owner, &homes, &home).await["Owners"].clone();
     assert_eq!(ids(&owners().await), [&people[2], &people[0]]);
 
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
     assert_eq!(ids(&owners().await), [&people[2], &people[1], &people[0]]);
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
     assert_eq!(ids(&owners().await), [&people[0], &people[1], &people[2]]);
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
     assert!(ids(&owners().await).is_empty());
     assert!(values(&owner, &contacts, &people[0]).await["Homes"].is_null());
     for _ in 0..3 {
-        redo(&owner, &workspace).await;
+        owner.redo(&workspace).await;
     }
     assert_eq!(ids(&owners().await), [&people[2], &people[0]]);
 
@@ -344,7 +321,7 @@ async fn links_come_and_go_with_both_ends_in_their_order() {
     owner.bring(&workspace, &other, "editor").await;
     let dee = other.item(&contacts, json!({"Name": "Dee"})).await;
     other.post(&cell, json!({"ids": [dee]})).await.is(200);
-    undo(&owner, &workspace).await;
+    owner.undo(&workspace).await;
     let mut now: Vec<String> = ids(&owners().await)
         .iter()
         .map(ToString::to_string)
@@ -365,7 +342,7 @@ async fn links_come_and_go_with_both_ends_in_their_order() {
         "the redo is of another link: {}",
         refused.text
     );
-    undo(&other, &workspace).await;
+    other.undo(&workspace).await;
     assert!(ids(&owners().await).contains(&people[0].as_str()));
     owner.verified(&workspace).await;
 }

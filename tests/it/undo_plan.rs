@@ -10,7 +10,7 @@ use rand::{Rng as _, SeedableRng as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{Person, TestApp, last};
+use crate::support::app::{Person, TestApp};
 
 /// Seeds tried; `SEED` repeats one.
 fn seeds() -> Vec<u64> {
@@ -45,19 +45,12 @@ impl World {
         let app = TestApp::new().await;
         let owner = app.person("owner").await;
         let workspace = owner.workspace().await;
-        let contacts = owner.list(&workspace, &[("Name", "text")]).await;
         let columns = [
             ("Price", "number"),
             ("Street", "text"),
             ("Sold", "checkbox"),
         ];
-        let homes = owner.list(&workspace, &columns).await;
-        let options = json!({"list_id": last(&contacts), "inverse_key": "Homes", "multiple": true});
-        let column = json!({"key": "Owners", "type": "link", "options": options});
-        owner
-            .post(&format!("{homes}/columns"), column)
-            .await
-            .is(201);
+        let (homes, contacts) = owner.linked_lists(&workspace, &columns).await;
         let mut all = vec![owner.clone()];
         for nr in 1..people {
             let person = app.person(&format!("person{nr}")).await;

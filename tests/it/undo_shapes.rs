@@ -2,12 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::app::{Person, TestApp, ground, last};
-
-async fn step(person: &Person, workspace: &str, what: &str) -> Value {
-    let answer = person.post(&format!("{workspace}/{what}"), json!({})).await;
-    answer.is(200).clone()
-}
+use crate::support::app::{Person, TestApp, ground};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_are_renamed_reordered_and_dropped_both_ways() {
@@ -42,11 +37,11 @@ async fn columns_are_renamed_reordered_and_dropped_both_ways() {
     assert_eq!(states[1].1["Status"], "Offered");
     for round in 0..2 {
         for before in states.iter().rev().skip(1) {
-            step(&owner, &workspace, "undo").await;
+            owner.undo(&workspace).await;
             assert_eq!(shown().await, *before, "round {round}");
         }
         for after in states.iter().skip(1) {
-            step(&owner, &workspace, "redo").await;
+            owner.redo(&workspace).await;
             assert_eq!(shown().await, *after, "round {round}");
         }
     }
@@ -57,12 +52,12 @@ async fn columns_are_renamed_reordered_and_dropped_both_ways() {
 async fn lists_come_and_go_and_have_their_names_back() {
     let (app, owner, workspace, list) = ground().await;
     owner.patch(&list, json!({"name": "Houses"})).await.is(200);
-    step(&owner, &workspace, "undo").await;
+    owner.undo(&workspace).await;
     assert_eq!(owner.get(&list).await.is(200)["name"], "Homes");
-    step(&owner, &workspace, "redo").await;
+    owner.redo(&workspace).await;
     assert_eq!(owner.get(&list).await.is(200)["name"], "Houses");
     owner.delete(&list).await.is(204);
-    step(&owner, &workspace, "undo").await;
+    owner.undo(&workspace).await;
     owner.get(&list).await.is(200);
     // Another has renamed it since: what is in the way is told.
     let admin = app.person("admin").await;
@@ -76,13 +71,13 @@ async fn lists_come_and_go_and_have_their_names_back() {
         (&told["seq"], &told["actor"]["user"]),
         (&json!(seq), &json!(admin.id))
     );
-    step(&admin, &workspace, "undo").await;
-    step(&owner, &workspace, "undo").await;
+    admin.undo(&workspace).await;
+    owner.undo(&workspace).await;
     assert_eq!(owner.get(&list).await.is(200)["name"], "Homes");
     // The list itself was made by its owner.
-    step(&owner, &workspace, "undo").await;
+    owner.undo(&workspace).await;
     owner.get(&list).await.refuses(410, "gone");
-    step(&owner, &workspace, "redo").await;
+    owner.redo(&workspace).await;
     owner.get(&list).await.is(200);
 }
 
@@ -91,14 +86,7 @@ async fn link_columns_come_back_with_their_inverse_and_their_links() {
     let app = TestApp::new().await;
     let owner = app.person("owner").await;
     let workspace = owner.workspace().await;
-    let contacts = owner.list(&workspace, &[("Name", "text")]).await;
-    let homes = owner.list(&workspace, &[("Price", "number")]).await;
-    let options = json!({"list_id": last(&contacts), "inverse_key": "Homes", "multiple": true});
-    let column = json!({"key": "Owners", "type": "link", "options": options});
-    owner
-        .post(&format!("{homes}/columns"), column)
-        .await
-        .is(201);
+    let (homes, contacts) = owner.linked_lists(&workspace, &[("Price", "number")]).await;
     let ann = owner.item(&contacts, json!({"Name": "Ann"})).await;
     let home = owner.item(&homes, json!({"Owners": [ann]})).await;
     owner
@@ -108,20 +96,20 @@ async fn link_columns_come_back_with_their_inverse_and_their_links() {
     let at_ann =
         async || owner.get(&format!("{contacts}/items/{ann}")).await.is(200)["values"].clone();
     assert_eq!(at_ann().await, json!({"Name": "Ann"}));
-    step(&owner, &workspace, "undo").await;
+    owner.undo(&workspace).await;
     assert_eq!(at_ann().await["Homes"][0]["id"], json!(home));
-    step(&owner, &workspace, "redo").await;
-    step(&owner, &workspace, "undo").await;
+    owner.redo(&workspace).await;
+    owner.undo(&workspace).await;
     // Then the two items, and the column with its inverse.
     for _ in 0..3 {
-        step(&owner, &workspace, "undo").await;
+        owner.undo(&workspace).await;
     }
     owner
         .get(&format!("{contacts}/columns/Homes"))
         .await
         .refuses(404, "not_found");
     for _ in 0..3 {
-        step(&owner, &workspace, "redo").await;
+        owner.redo(&workspace).await;
     }
     assert_eq!(at_ann().await["Homes"][0]["id"], json!(home));
 }
@@ -153,14 +141,14 @@ async fn views_and_comments_say_again_what_they_said() {
     states.push(read().await);
     owner.delete(&path).await.is(204);
     for before in states.iter().rev() {
-        step(&owner, &workspace, "undo").await;
+        owner.undo(&workspace).await;
         assert_eq!(read().await, *before);
     }
     for after in states.iter().skip(1) {
-        step(&owner, &workspace, "redo").await;
+        owner.redo(&workspace).await;
         assert_eq!(read().await, *after);
     }
-    step(&owner, &workspace, "redo").await;
+    owner.redo(&workspace).await;
     owner.get(&path).await.refuses(410, "gone");
 
     let commenter = app.person("commenter").await;
@@ -176,14 +164,14 @@ async fn views_and_comments_say_again_what_they_said() {
         .is(200);
     commenter.delete(&path).await.is(204);
     let body = async || owner.get(&path).await.is(200)["body"].clone();
-    step(&commenter, &workspace, "undo").await;
+    commenter.undo(&workspace).await;
     assert_eq!(body().await, "Very nice");
-    step(&commenter, &workspace, "undo").await;
+    commenter.undo(&workspace).await;
     assert_eq!(body().await, "Nice");
-    step(&commenter, &workspace, "undo").await;
+    commenter.undo(&workspace).await;
     owner.get(&path).await.refuses(410, "gone");
     for _ in 0..2 {
-        step(&commenter, &workspace, "redo").await;
+        commenter.redo(&workspace).await;
     }
     assert_eq!(body().await, "Very nice");
     // An admin takes it away: what its author said before is not put over that.
@@ -233,7 +221,7 @@ async fn an_import_is_taken_back_unless_a_row_was_changed_since() {
     let refused = owner.post(&revert, json!({})).await;
     refused.refuses(409, "conflict");
     assert_eq!(refused.body["current"]["changed"][0]["item"], json!(row));
-    step(&owner, &workspace, "undo").await;
+    owner.undo(&workspace).await;
 
     let reverted = owner.keyed(&revert, "once", json!({})).await;
     assert_eq!(reverted.is(200)["state"], "reverted");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use uuid::Uuid;
@@ -101,11 +102,15 @@ pub struct Answer {
 impl Answer {
     /// 204.
     pub fn empty() -> Answer {
+        Answer::new(204, None)
+    }
+
+    pub(super) fn new(status: u16, body: Option<&Value>) -> Answer {
         Answer {
-            status: 204,
+            status,
             etag: None,
             location: None,
-            body: None,
+            body: body.and_then(|body| RawValue::from_string(body.to_string()).ok()),
         }
     }
 }

@@ -157,7 +157,8 @@ impl Core {
     }
 
     /// Whether the caller may give this command, as the lane sees it now. What an administrative one
-    /// needs, or one that undoes, depends on itself: its answer, asked for again, is given to whoever is still a member.
+    /// needs, or one that undoes, depends on itself: its answer, asked for again, is given to whoever is
+    /// still a member.
     pub(super) fn may(&self, request: &Request) -> Result<(), AppError> {
         if let Actor::Form(form) = request.actor {
             return self.open_form(form).map(drop);

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::Bench;
 use super::figure::{Figure, Must};
-use crate::commands::client::rest::{Call, Column, Rest, list_path, workspace_path};
-use crate::ids::{ItemId, ListId, WorkspaceId};
+use crate::commands::client::rest::{Call, Column, Rest, RestError, list_path, workspace_path};
+use crate::ids::WorkspaceId;
 
 const ITEMS: usize = 10_000;
 const ROUNDS: usize = 3;
@@ -31,8 +31,18 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         .map(|nr| json!({"Price": nr, "Street": format!("{nr} Oak Street"), "Remarks": "Quiet"}))
         .collect();
     let ids = rest.create_items(workspace, list, &values).await?;
-    let edited = edits(&rest, workspace, list, &ids).await?;
-    let deleted = deletions(&rest, workspace, list, &ids).await?;
+    let items = format!("{}/items", list_path(workspace, list));
+    let edited = rounds(&rest, workspace, |round| {
+        let values = json!({"Price": round, "Street": format!("{round} Elm Street")});
+        let edit = |id| json!({"id": id, "values": values});
+        let edits: Vec<Value> = ids.iter().map(edit).collect();
+        Call::new(Method::PATCH, items.clone()).json(&json!({"items": edits}))
+    });
+    let edited = edited.await?;
+    let deleted = rounds(&rest, workspace, |_| {
+        Call::new(Method::POST, format!("{items}/delete")).json(&json!({"ids": ids}))
+    });
+    let deleted = deleted.await?;
     let before = rest.head(workspace).await?.saturating_sub(1);
     let query = json!({"as_of": before, "sort": "-Price", "limit": 100});
     let mut reads = Vec::new();
@@ -73,38 +83,18 @@ impl Took {
     }
 }
 
-async fn edits(
+/// The same change of all items, undone and redone, round by round.
+async fn rounds(
     rest: &Rest,
     workspace: WorkspaceId,
-    list: ListId,
-    ids: &[ItemId],
+    change: impl Fn(usize) -> Result<Call, RestError>,
 ) -> anyhow::Result<Took> {
     let mut took = Took::default();
-    let path = format!("{}/items", list_path(workspace, list));
     for round in 0..ROUNDS {
-        let street = format!("{round} Elm Street");
-        let items: Vec<Value> = ids
-            .iter()
-            .map(|id| json!({"id": id, "values": {"Price": round, "Street": street}}))
-            .collect();
-        let call = Call::new(Method::PATCH, path.clone()).json(&json!({"items": items}))?;
-        took.change.push(timed(rest, call).await?);
-        back_and_forth(rest, workspace, &mut took).await?;
-    }
-    Ok(took)
-}
-
-async fn deletions(
-    rest: &Rest,
-    workspace: WorkspaceId,
-    list: ListId,
-    ids: &[ItemId],
-) -> anyhow::Result<Took> {
-    let mut took = Took::default();
-    let path = format!("{}/items/delete", list_path(workspace, list));
-    for _ in 0..ROUNDS {
-        let call = Call::new(Method::POST, path.clone()).json(&json!({"ids": ids}))?;
-        took.change.push(timed(rest, call).await?);
+        let call = change(round)?;
+        let began = Instant::now();
+        rest.send(call).await?;
+        took.change.push(began.elapsed());
         back_and_forth(rest, workspace, &mut took).await?;
     }
     Ok(took)
@@ -129,12 +119,6 @@ async fn back_and_forth(
         ensure!(answer.count == ITEMS, "{what} of {} items", answer.count);
     }
     Ok(())
-}
-
-async fn timed(rest: &Rest, call: Call) -> anyhow::Result<Duration> {
-    let began = Instant::now();
-    rest.send(call).await?;
-    Ok(began.elapsed())
 }
 
 fn middle(mut times: Vec<Duration>) -> anyhow::Result<Duration> {

@@ -22,9 +22,16 @@ mod said;
 
 pub use before::{Before, Timeline};
 pub use rewind::{LastChange, Rewound, pairs_then, rewind};
-pub use said::{Entry, Said, SaidKind, read_entries};
+pub use said::{Entries, Entry, Said, SaidKind, by_item, read_entries};
+
+use crate::error::AppError;
 
 /// Entries that are read at most for one question about the past.
 pub const MAX_ENTRIES: usize = 100_000;
 /// Changes of the schema that are rewound at most.
 pub const MAX_RESHAPES: usize = 2_000;
+
+/// 413: the schema has changed more than [`MAX_RESHAPES`] times since.
+pub fn too_reshaped() -> AppError {
+    AppError::too_large("The schema has changed more often since than is followed back")
+}

@@ -2,12 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::edit::RawValues;
 use crate::domain::item::Place;
 use crate::domain::log::Actor;
+use crate::error::AppError;
 use crate::ids::{ItemId, ListId};
+
+use super::MAX_ENTRIES;
 
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -26,8 +29,6 @@ pub struct Said {
     pub list: ListId,
     pub item: ItemId,
     pub version: i64,
-    #[serde(default)]
-    pub set: RawValues,
     #[serde(default)]
     pub was: RawValues,
     #[serde(default)]
@@ -60,6 +61,40 @@ pub struct Entry {
     pub actor: Actor,
     pub undoes: Option<i64>,
     pub said: Said,
+}
+
+/// Entries about items, or why they are not all there.
+#[derive(Debug)]
+pub enum Entries {
+    /// Newest first.
+    All(Vec<Entry>),
+    /// What one of them said was erased.
+    Erased,
+    /// There are more than [`MAX_ENTRIES`].
+    TooMany,
+}
+
+impl Entries {
+    /// All of them; 410 where one was erased, 413 where there are too many.
+    pub fn whole(self) -> Result<Vec<Entry>, AppError> {
+        match self {
+            Entries::All(entries) => Ok(entries),
+            Entries::Erased => Err(AppError::gone("A part of what was said since was erased")),
+            Entries::TooMany => Err(AppError::too_large(format!(
+                "More than {MAX_ENTRIES} entries of the log lie between: ask for fewer items or a later \
+                 position"
+            ))),
+        }
+    }
+}
+
+/// The entries about each item, in their order.
+pub fn by_item(entries: impl IntoIterator<Item = Entry>) -> HashMap<Place, Vec<Entry>> {
+    let mut of_item: HashMap<Place, Vec<Entry>> = HashMap::new();
+    for entry in entries {
+        of_item.entry(entry.said.place()).or_default().push(entry);
+    }
+    of_item
 }
 
 /// Reads the entries of one event; `None` when one of them was erased. What stands in an item's history and

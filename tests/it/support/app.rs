@@ -317,6 +317,34 @@ impl Person {
         format!("{workspace}/lists/{}", made.is(201)["id"].as_str().unwrap())
     }
 
+    /// Two lists: homes with these columns and `Owners`, many contacts, of whom each has `Homes`; the paths of
+    /// the homes and of the contacts.
+    pub(crate) async fn linked_lists(
+        &self,
+        workspace: &str,
+        columns: &[(&str, &str)],
+    ) -> (String, String) {
+        let contacts = self.list(workspace, &[("Name", "text")]).await;
+        let homes = self.list(workspace, columns).await;
+        let options = json!({"list_id": last(&contacts), "inverse_key": "Homes", "multiple": true});
+        let column = json!({"key": "Owners", "type": "link", "options": options});
+        let made = self.post(&format!("{homes}/columns"), column).await;
+        made.is(201);
+        (homes, contacts)
+    }
+
+    /// Takes the own last change back; what is answered.
+    pub(crate) async fn undo(&self, workspace: &str) -> Value {
+        let undone = self.post(&format!("{workspace}/undo"), json!({})).await;
+        undone.is(200).clone()
+    }
+
+    /// Puts it back.
+    pub(crate) async fn redo(&self, workspace: &str) -> Value {
+        let redone = self.post(&format!("{workspace}/redo"), json!({})).await;
+        redone.is(200).clone()
+    }
+
     /// An item; its id.
     pub(crate) async fn item(&self, list: &str, values: Value) -> String {
         let made = self

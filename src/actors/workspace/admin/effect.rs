@@ -1,7 +1,6 @@
 //! What a judged change comes to: the parts that are written, the event that tells of them, the answer.
 
 use chrono::{DateTime, Utc};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::super::command::Answer;
@@ -72,7 +71,6 @@ pub(super) struct Effect {
 
 impl Effect {
     pub(super) fn new(kind: &'static str, data: Value, status: u16, body: Option<Value>) -> Effect {
-        let body = body.and_then(|body| RawValue::from_string(body.to_string()).ok());
         Effect {
             kind,
             list: None,
@@ -80,12 +78,7 @@ impl Effect {
             data,
             unseen: None,
             changes: Vec::new(),
-            answer: Answer {
-                status,
-                etag: None,
-                location: None,
-                body,
-            },
+            answer: Answer::new(status, body.as_ref()),
             reshapes: true,
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
 
-use super::super::command::Request;
+use super::super::command::{Answer, Request};
 use super::super::core::Core;
 use super::super::durable::Attempt;
 use super::effect::{Change, Effect};
@@ -49,7 +49,7 @@ pub(super) async fn judge(
             }
             let mut effect = judge_one(core, tx, command, request.user, now).await?;
             let told = Undone::new(core.seq + 1, Some(*undoes), 1);
-            effect.answer = Effect::new("", Value::Null, 200, Some(json!(told))).answer;
+            effect.answer = Answer::new(200, Some(&json!(told)));
             Ok(effect)
         }
         command => judge_one(core, tx, command, request.user, now).await,

@@ -1,16 +1,16 @@
 //! A list brought back to how it stood, and a batch of an import taken back.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::core::Core;
 use super::Plan;
-use super::plan_items::{all, changes, erased, timeline};
+use super::plan_items::{changes, erased, timeline};
 use crate::domain::edit::{Act, Compensation, MAX_ITEMS, Step, list_of};
 use crate::domain::item::{Item, Place};
 use crate::domain::log::Actor;
-use crate::domain::past::{Entry, rewind};
+use crate::domain::past::{Entry, Rewound, Timeline, by_item, rewind};
 use crate::domain::roles::Action;
+use crate::domain::schema::List;
 use crate::domain::undo::{Both, bring_back, changed_since, linked_places, refused};
 use crate::error::AppError;
 use crate::ids::{ItemId, JobId, ListId, UserId};
@@ -49,7 +49,7 @@ pub(super) async fn restore_to(
         let detail = format!("More than {MAX_ITEMS} items have changed since");
         return Err(AppError::too_large(detail));
     }
-    let entries = all(entries_in(tx, core.id, list.id, seq).await?)?;
+    let entries = entries_in(tx, core.id, list.id, seq).await?.whole()?;
     let mut items = store::items::find(tx, core.id, &list, &ids).await?;
     let schema = Arc::clone(&core.schema);
     store::links::show(tx, core.id, &schema, &list, &mut items).await?;
@@ -73,24 +73,20 @@ pub(super) async fn restore_to(
 async fn rewound(
     core: &Core,
     tx: &mut Tx,
-    list: &crate::domain::schema::List,
+    list: &List,
     items: Vec<Item>,
     entries: &[Entry],
-    timeline: &crate::domain::past::Timeline,
+    timeline: &Timeline,
     seq: i64,
 ) -> Result<Vec<Both>, AppError> {
     let places: Vec<Place> = items.iter().map(|item| (list.id, item.id)).collect();
     let last = last_changes(tx, core.id, &places, seq).await?;
-    let mut of_item: HashMap<ItemId, Vec<Entry>> = HashMap::new();
-    for entry in entries {
-        let of_item = of_item.entry(entry.said.item).or_default();
-        of_item.push(entry.clone());
-    }
+    let mut of_item = by_item(entries.iter().cloned());
     let both = items.into_iter().zip(last).map(|(now, last)| {
-        let since = of_item.remove(&now.id).unwrap_or_default();
+        let since = of_item.remove(&(list.id, now.id)).unwrap_or_default();
         let then = match last {
             Some(_) => rewind(&now, list.id, &since, last, timeline),
-            None => crate::domain::past::Rewound::Unborn,
+            None => Rewound::Unborn,
         };
         Both { now, then }
     });
@@ -126,7 +122,7 @@ pub(super) async fn revert_batch(
     let touched = items.iter().filter(|item| item.seq > seq);
     let touched: Vec<Place> = touched.map(|item| (list.id, item.id)).collect();
     let since = entries_of(tx, core.id, &touched, seq).await?;
-    let obstacles = changed_since(all(since)?, seq);
+    let obstacles = changed_since(since.whole()?, seq);
     if !obstacles.is_empty() {
         return Err(refused(&obstacles));
     }

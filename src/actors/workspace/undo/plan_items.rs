@@ -1,7 +1,6 @@
 //! What takes back a change of items and links: its entries, what happened to the same items since, and the
 //! items as they stand, read for the domain to say.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::core::Core;
@@ -10,12 +9,12 @@ use crate::domain::cell::ColumnId;
 use crate::domain::edit::list_of;
 use crate::domain::item::Place;
 use crate::domain::log::Actor;
-use crate::domain::past::{Before, Entry, Timeline, read_entries};
-use crate::domain::undo::{Since, Undone, refused, standing, take_back};
+use crate::domain::past::{Before, Entry, Timeline, by_item, read_entries, too_reshaped};
+use crate::domain::undo::{Undone, refused, standing, take_back};
 use crate::error::AppError;
 use crate::ids::ListId;
 use crate::store::log::LoggedEvent;
-use crate::store::past::{Entries, Reshaping, entries_of, reshapings};
+use crate::store::past::{Reshaping, entries_of, reshapings};
 use crate::store::{Db, Tx};
 
 pub(super) async fn plan(
@@ -49,7 +48,7 @@ pub(super) async fn plan(
     let touched = |place: &&Place| items.get(*place).is_none_or(|item| item.seq > header.seq);
     let touched: Vec<Place> = places.iter().filter(touched).copied().collect();
     let since = entries_of(tx, core.id, &touched, header.seq).await?;
-    let since = since_of(standing(all(since)?, header.seq));
+    let since = by_item(standing(since.whole()?, header.seq));
     let changes = changes(core, tx, header.seq).await?;
     let timeline = timeline(core, &changes);
     let gone = |column: ColumnId| who_took(&changes, list.id, column);
@@ -57,25 +56,6 @@ pub(super) async fn plan(
         .map_err(|obstacles| refused(&obstacles))?;
     what.after = core.seq;
     Ok(Plan::Items(Box::new(what)))
-}
-
-/// By place, newest first as they came.
-fn since_of(entries: Vec<Entry>) -> Since {
-    let mut since: HashMap<Place, Vec<Entry>> = HashMap::new();
-    for entry in entries {
-        since.entry(entry.said.place()).or_default().push(entry);
-    }
-    since
-}
-
-pub(super) fn all(entries: Entries) -> Result<Vec<Entry>, AppError> {
-    match entries {
-        Entries::All(entries) => Ok(entries),
-        Entries::Erased => Err(erased()),
-        Entries::TooMany => Err(AppError::too_large(
-            "More has happened since than is taken back in one change",
-        )),
-    }
 }
 
 pub(super) fn erased() -> AppError {
@@ -89,9 +69,7 @@ pub(super) async fn changes(
     after: i64,
 ) -> Result<Vec<Reshaping>, AppError> {
     let changes = reshapings(tx, core.id, after, core.seq).await?;
-    changes.ok_or_else(|| {
-        AppError::too_large("The schema has changed more often since than is followed back")
-    })
+    changes.ok_or_else(too_reshaped)
 }
 
 pub(super) fn timeline(core: &Core, changes: &[Reshaping]) -> Timeline {
