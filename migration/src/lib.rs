@@ -15,6 +15,7 @@ mod m20261123_000010_views;
 mod m20261123_000011_comments;
 mod m20261123_000012_forms;
 mod m20261123_000014_undo;
+mod m20261123_000015_by_key;
 mod script;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000011_comments::MIGRATION),
             Box::new(m20261123_000012_forms::MIGRATION),
             Box::new(m20261123_000014_undo::MIGRATION),
+            Box::new(m20261123_000015_by_key::MIGRATION),
         ]
     }
 }

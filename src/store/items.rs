@@ -157,10 +157,10 @@ pub async fn find_across(
     let lists: Vec<Uuid> = places.iter().map(|(list, _)| list.uuid()).collect();
     let ids: Vec<Uuid> = places.iter().map(|(_, id)| id.uuid()).collect();
     let sql = const_format(
-        "SELECT list_id, {} FROM estatebase.items
-         JOIN unnest($2::uuid[], $3::uuid[]) AS asked (asked_list, asked_id)
-             ON list_id = asked_list AND id = asked_id
-         WHERE workspace_id = $1 AND deleted_at IS NULL",
+        "SELECT found.* FROM unnest($2::uuid[], $3::uuid[]) AS asked (list, item)
+         CROSS JOIN LATERAL (SELECT list_id, {} FROM estatebase.items
+             WHERE workspace_id = $1 AND list_id = asked.list AND id = asked.item
+                 AND deleted_at IS NULL OFFSET 0) found",
     );
     let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(workspace.uuid())

@@ -110,8 +110,9 @@ macro_rules! cells_sql {
                  WHERE k.workspace_id = $1 AND k.from_list = a.list AND k.from_column = a.made_in
                      AND k.", $this, " = a.item AND k.live
                  ORDER BY k.", $position, ", k.", $other, " LIMIT a.most) l
-             LEFT JOIN estatebase.items t ON a.title IS NOT NULL AND t.workspace_id = $1
-                 AND t.list_id = a.other_list AND t.id = l.other
+             LEFT JOIN LATERAL (SELECT t.\"values\" FROM estatebase.items t
+                 WHERE a.title IS NOT NULL AND t.workspace_id = $1 AND t.list_id = a.other_list
+                     AND t.id = l.other OFFSET 0) t ON true
              ORDER BY a.nr, l.", $position, ", l.other"
         )
     };
@@ -127,8 +128,9 @@ macro_rules! resting_sql {
         concat!(
             "SELECT a.nr, k.", $other, " AS other, k.from_position, k.to_position, k.live
              FROM unnest($2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY AS a (list, made_in, item, nr)
-             JOIN estatebase.links k ON k.workspace_id = $1 AND k.from_list = a.list
-                 AND k.from_column = a.made_in AND k.", $this, " = a.item AND NOT k.live"
+             CROSS JOIN LATERAL (SELECT * FROM estatebase.links k
+                 WHERE k.workspace_id = $1 AND k.from_list = a.list AND k.from_column = a.made_in
+                     AND k.", $this, " = a.item AND NOT k.live OFFSET 0) k"
         )
     };
 }
@@ -180,8 +182,9 @@ pub async fn pairs(
         "SELECT a.nr, k.from_position, k.to_position, k.live
          FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
              WITH ORDINALITY AS a (list, made_in, from_item, to_item, nr)
-         JOIN estatebase.links k ON k.workspace_id = $1 AND k.from_list = a.list
-             AND k.from_column = a.made_in AND k.from_item = a.from_item AND k.to_item = a.to_item",
+         CROSS JOIN LATERAL (SELECT * FROM estatebase.links k
+             WHERE k.workspace_id = $1 AND k.from_list = a.list AND k.from_column = a.made_in
+                 AND k.from_item = a.from_item AND k.to_item = a.to_item OFFSET 0) k",
     )
     .bind(workspace.uuid())
     .bind(each(pairs, |pair| pair.relation.list.uuid()))

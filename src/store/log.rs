@@ -376,8 +376,9 @@ pub async fn remembered(
     let keys: Vec<&str> = ops.iter().map(|(_, key)| key.as_str()).collect();
     let rows = sqlx::query(
         "SELECT o.principal, o.key, o.fingerprint, o.seq, o.answer
-         FROM estatebase.ops o, unnest($2::uuid[], $3::text[]) AS asked (principal, key)
-         WHERE o.workspace_id = $1 AND o.principal = asked.principal AND o.key = asked.key",
+         FROM unnest($2::uuid[], $3::text[]) AS asked (principal, key)
+         CROSS JOIN LATERAL (SELECT * FROM estatebase.ops o
+             WHERE o.workspace_id = $1 AND o.principal = asked.principal AND o.key = asked.key OFFSET 0) o",
     )
     .bind(workspace.uuid())
     .bind(&principals)

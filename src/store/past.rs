@@ -1,6 +1,9 @@
 //! Reads of the log backwards: a person's own changes, what happened to items and to the schema since a
 //! position, and what had happened last before it. Raw SQL, for each question is asked for many items at
 //! once, or along an index of its own. Only `commit` writes the log.
+//!
+//! Where many rows are asked for, each is found by a LATERAL subquery of its own that is not flattened
+//! (`OFFSET 0`): a planner without statistics joins each with each.
 
 use std::collections::HashMap;
 
@@ -83,9 +86,11 @@ pub async fn entries_of(
     let rows = sqlx::query(
         "SELECT e.seq, e.at, e.actor_kind, e.actor_id, e.undoes, p.payload
          FROM unnest($2::uuid[], $3::uuid[]) AS a (list, item)
-         JOIN estatebase.event_payloads p ON p.workspace_id = $1 AND p.item_id = a.item AND p.seq > $4
-             AND p.last_item_id IS NULL AND p.list_id = a.list
-         JOIN estatebase.events e ON e.workspace_id = $1 AND e.seq = p.seq
+         CROSS JOIN LATERAL (SELECT p.seq, p.ordinal, p.payload FROM estatebase.event_payloads p
+             WHERE p.workspace_id = $1 AND p.item_id = a.item AND (p.item_id, p.seq) > (a.item, $4)
+                 AND p.last_item_id IS NULL AND p.list_id = a.list OFFSET 0) p
+         CROSS JOIN LATERAL (SELECT e.seq, e.at, e.actor_kind, e.actor_id, e.undoes
+             FROM estatebase.events e WHERE e.workspace_id = $1 AND e.seq = p.seq OFFSET 0) e
          ORDER BY e.seq DESC, p.ordinal LIMIT $5",
     )
     .bind(workspace.uuid())
@@ -172,18 +177,21 @@ pub async fn last_changes(
         "SELECT e.seq, e.at, e.actor_id, i.created_by, said.seq IS NULL AS imported
          FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS a (list, item, nr)
          LEFT JOIN LATERAL (SELECT p.seq FROM estatebase.event_payloads p
-             JOIN estatebase.events o ON o.workspace_id = $1 AND o.seq = p.seq
-                 AND o.kind IN ('items.changed', 'links.changed')
+             CROSS JOIN LATERAL (SELECT o.kind FROM estatebase.events o
+                 WHERE o.workspace_id = $1 AND o.seq = p.seq OFFSET 0) o
              WHERE p.workspace_id = $1 AND p.item_id = a.item AND p.last_item_id IS NULL
-                 AND p.list_id = a.list AND p.seq <= $4
-             ORDER BY p.seq DESC LIMIT 1) said ON true
+                 AND p.list_id = a.list AND (p.item_id, p.seq) <= (a.item, $4)
+                 AND o.kind IN ('items.changed', 'links.changed')
+             ORDER BY p.item_id DESC, p.seq DESC LIMIT 1) said ON true
          LEFT JOIN LATERAL (SELECT p.seq, p.last_item_id FROM estatebase.event_payloads p
              WHERE said.seq IS NULL AND p.workspace_id = $1 AND p.list_id = a.list
                  AND p.last_item_id IS NOT NULL AND p.item_id <= a.item
              ORDER BY p.item_id DESC LIMIT 1) batch ON true
-         LEFT JOIN estatebase.items i ON i.workspace_id = $1 AND i.list_id = a.list AND i.id = a.item
-         LEFT JOIN estatebase.events e ON e.workspace_id = $1 AND e.seq = coalesce(said.seq,
-             CASE WHEN batch.last_item_id >= a.item AND batch.seq <= $4 THEN batch.seq END)
+         LEFT JOIN LATERAL (SELECT i.created_by FROM estatebase.items i
+             WHERE i.workspace_id = $1 AND i.list_id = a.list AND i.id = a.item OFFSET 0) i ON true
+         LEFT JOIN LATERAL (SELECT e.seq, e.at, e.actor_id FROM estatebase.events e
+             WHERE e.workspace_id = $1 AND e.seq = coalesce(said.seq,
+                 CASE WHEN batch.last_item_id >= a.item AND batch.seq <= $4 THEN batch.seq END) OFFSET 0) e ON true
          ORDER BY a.nr",
     )
     .bind(workspace.uuid())
@@ -309,10 +317,12 @@ pub async fn touched_rows(
     let rows = sqlx::query_as::<_, (Uuid, Uuid)>(
         "SELECT i.list_id, i.id
          FROM estatebase.event_payloads b
-         JOIN estatebase.events came ON came.workspace_id = $1 AND came.seq = b.seq
-         JOIN estatebase.items i ON i.workspace_id = $1 AND i.list_id = b.list_id AND i.seq > b.seq
-             AND i.id BETWEEN b.item_id AND b.last_item_id
-             AND i.created_at = came.at AND i.deleted_at IS NULL
+         CROSS JOIN LATERAL (SELECT came.at FROM estatebase.events came
+             WHERE came.workspace_id = $1 AND came.seq = b.seq OFFSET 0) came
+         CROSS JOIN LATERAL (SELECT i.list_id, i.id FROM estatebase.items i
+             WHERE i.workspace_id = $1 AND i.list_id = b.list_id AND i.seq > b.seq
+                 AND i.id BETWEEN b.item_id AND b.last_item_id
+                 AND i.created_at = came.at AND i.deleted_at IS NULL OFFSET 0) i
          WHERE b.workspace_id = $1 AND b.seq = ANY($2) AND b.last_item_id IS NOT NULL
          LIMIT $3",
     );
@@ -384,7 +394,8 @@ pub async fn titles(
     let rows = sqlx::query_as::<_, (Uuid, Uuid, Option<String>)>(
         "SELECT a.list, a.item, i.\"values\"->>a.title
          FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS a (list, item, title)
-         JOIN estatebase.items i ON i.workspace_id = $1 AND i.list_id = a.list AND i.id = a.item",
+         CROSS JOIN LATERAL (SELECT i.\"values\" FROM estatebase.items i
+             WHERE i.workspace_id = $1 AND i.list_id = a.list AND i.id = a.item OFFSET 0) i",
     );
     let rows = rows
         .bind(workspace.uuid())

@@ -346,3 +346,32 @@ async fn links_come_and_go_with_both_ends_in_their_order() {
     assert!(ids(&owners().await).contains(&people[0].as_str()));
     owner.verified(&workspace).await;
 }
+
+/// A batch as large as one may be, back and forth: from the second time on the log is asked what has
+/// happened to each of its items since.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_items_go_back_and_forth() {
+    let (_app, owner, workspace, list) = ground().await;
+    let path = format!("{list}/items");
+    let items = vec![json!({"values": {"Price": 1}}); 5_000];
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let made = owner.post(&path, json!({"items": items})).await;
+        let made = made.is(201)["data"].as_array().unwrap().iter();
+        ids.extend(made.map(|item| item["id"].clone()));
+    }
+    let patches: Vec<Value> = ids
+        .iter()
+        .map(|id| json!({"id": id, "values": {"Price": 2}}))
+        .collect();
+    owner.patch(&path, json!({"items": patches})).await.is(200);
+    for price in [1, 2, 1, 2] {
+        let moved = match price {
+            1 => owner.undo(&workspace).await,
+            _ => owner.redo(&workspace).await,
+        };
+        assert_eq!(moved["count"], 10_000);
+        let last = ids[9_999].as_str().unwrap();
+        assert_eq!(values(&owner, &list, last).await["Price"], price);
+    }
+}

@@ -5,6 +5,8 @@ use crate::commands::loadtest::stamp::Stamp;
 /// Seqs begin above it.
 const UNANSWERED: u64 = 0;
 const REFUSED: u64 = u64::MAX;
+/// Nobody knew: to be asked again by the same op.
+const IN_DOUBT: u64 = u64::MAX - 1;
 
 /// Of the edits of each socket, by their counters: the seq that was acknowledged, or what else.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Tally {
     pub acked: u64,
     /// As the contract says that too many are refused.
     pub refused: u64,
+    /// Answered as unavailable, of which the contract says that it may have taken effect.
+    pub in_doubt: u64,
     pub unanswered: u64,
     /// Answers to what was not asked, second ones, and refusals of another kind.
     pub wrong: u64,
@@ -68,18 +72,24 @@ impl Fates {
         }
     }
 
-    pub fn refused(&mut self, edit: Option<Stamp>, as_documented: bool) {
-        if self.answered(edit, REFUSED) {
-            let count = match as_documented {
-                true => &mut self.tally.refused,
-                false => &mut self.tally.wrong,
+    pub fn refused(&mut self, edit: Option<Stamp>, code: &str) {
+        let fate = match code {
+            "unavailable" => IN_DOUBT,
+            _ => REFUSED,
+        };
+        if self.answered(edit, fate) {
+            let count = match code {
+                "unavailable" => &mut self.tally.in_doubt,
+                "rate_limited" => &mut self.tally.refused,
+                _ => &mut self.tally.wrong,
             };
             *count += 1;
         }
     }
 
-    /// The log has the edit under `seq`. What it has of an edit without an answer is left open.
-    pub fn logged(&mut self, edit: Stamp, seq: u64) {
+    /// The log has the edit under `seq`; whether its caller was told that nobody knew, and must ask again.
+    /// What it has of an edit without an answer is left open.
+    pub fn logged(&mut self, edit: Stamp, seq: u64) -> bool {
         match self.of_edit(edit) {
             Some(told) if *told == seq => {
                 // Once is right: what comes again is not.
@@ -87,8 +97,18 @@ impl Fates {
                 self.confirmed += 1;
             }
             Some(told) if *told == UNANSWERED => {}
+            Some(told) if *told == IN_DOUBT => {
+                *told = REFUSED;
+                return true;
+            }
             _ => self.denied += 1,
         }
+        false
+    }
+
+    /// Whoever asked again was not told what the log has.
+    pub fn denied_again(&mut self) {
+        self.denied += 1;
     }
 
     pub fn tally(&self) -> Tally {
@@ -146,8 +166,8 @@ mod tests {
         let mut fates = Fates::of(1);
         (0..4).for_each(|_| fates.sent(0));
         fates.acked(Some(edit(0)), 7);
-        fates.refused(Some(edit(1)), true);
-        fates.refused(Some(edit(2)), false);
+        fates.refused(Some(edit(1)), "rate_limited");
+        fates.refused(Some(edit(2)), "internal");
         fates
     }
 
@@ -158,6 +178,7 @@ mod tests {
             sent: 4,
             acked: 1,
             refused: 1,
+            in_doubt: 0,
             unanswered: 1,
             wrong: 1,
         };
@@ -177,7 +198,7 @@ mod tests {
             let mut fates = four();
             logged
                 .iter()
-                .for_each(|(counter, seq)| fates.logged(edit(*counter), *seq));
+                .for_each(|(counter, seq)| assert!(!fates.logged(edit(*counter), *seq)));
             fates.contradicted()
         };
         assert_eq!(contradicted(&[(0, 7)]), 0);
@@ -189,5 +210,20 @@ mod tests {
         assert_eq!(contradicted(&[]), 1, "lost");
         assert_eq!(contradicted(&[(0, 7), (0, 9)]), 1, "doubled");
         assert_eq!(contradicted(&[(0, 7), (1, 8)]), 1, "refused, and done");
+    }
+
+    #[test]
+    fn who_was_told_that_nobody_knows_asks_again_once() {
+        let mut fates = Fates::of(1);
+        (0..2).for_each(|_| fates.sent(0));
+        fates.refused(Some(edit(0)), "unavailable");
+        fates.refused(Some(edit(1)), "unavailable");
+        assert_eq!(fates.tally().in_doubt, 2);
+        assert!(fates.logged(edit(0), 7));
+        assert_eq!(fates.contradicted(), 0);
+        assert!(!fates.logged(edit(0), 8));
+        assert_eq!(fates.contradicted(), 1, "doubled");
+        fates.denied_again();
+        assert_eq!(fates.contradicted(), 2);
     }
 }

@@ -23,8 +23,9 @@ use crate::commands::client::rest::Rest;
 use crate::commands::client::socket::{Hearing, Sending, Socket, SocketError, parse};
 use crate::commands::loadtest::event::{Cells, Seen};
 use crate::commands::loadtest::ground::{Field, Ground};
+use crate::commands::loadtest::stamp::Stamp;
 use crate::commands::loadtest::{Audience, LoadPlan, float, per_second, run_plan};
-use crate::ids::WorkspaceId;
+use crate::ids::{ItemId, WorkspaceId};
 
 const TIMES: f64 = 5.0;
 const SOCKETS: u16 = 200;
@@ -115,7 +116,7 @@ pub async fn measure(bench: &Bench, stand: &Stand, lasts: Duration) -> anyhow::R
 
     let fates = std::mem::replace(&mut *flood.fates.lock(), Fates::of(0));
     let tally = fates.tally();
-    let contradicted = against_the_log(&rest, ground.workspace, since, flood.seal, fates).await?;
+    let judged = against_the_log(&rest, &flood, since, fates).await?;
     let goodput = per_second(in_time.acked, lasts);
     let closed = sent.iter().filter_map(|sent| sent.closed.as_ref());
     let closed: Vec<String> = closed.map(ToString::to_string).collect();
@@ -136,7 +137,7 @@ pub async fn measure(bench: &Bench, stand: &Stand, lasts: Duration) -> anyhow::R
         )
         .with("memory, first half: growth", growth(first))
         .with("memory, second half: growth", growth(second)),
-        faults(&tally, contradicted).with(
+        faults(&tally, &judged).with(
             "sockets closed",
             match closed.first() {
                 None => "0".into(),
@@ -153,8 +154,8 @@ pub async fn measure(bench: &Bench, stand: &Stand, lasts: Duration) -> anyhow::R
     ])
 }
 
-fn faults(tally: &Tally, contradicted: u64) -> Figure {
-    let faults = tally.unanswered + tally.wrong + contradicted;
+fn faults(tally: &Tally, judged: &Judged) -> Figure {
+    let faults = tally.unanswered + tally.wrong + judged.contradicted;
     Figure::new(
         "overload: edits not answered, answered otherwise than documented, lost or doubled",
         float(faults),
@@ -163,9 +164,17 @@ fn faults(tally: &Tally, contradicted: u64) -> Figure {
     )
     .with("acknowledged", tally.acked.to_string())
     .with("refused as too many or busy", tally.refused.to_string())
+    .with("told that nobody knows", tally.in_doubt.to_string())
+    .with(
+        "of them in the log, asked again",
+        judged.asked_again.to_string(),
+    )
     .with("not answered", tally.unanswered.to_string())
     .with("answered twice or otherwise", tally.wrong.to_string())
-    .with("not in the log as answered", contradicted.to_string())
+    .with(
+        "not in the log as answered",
+        judged.contradicted.to_string(),
+    )
 }
 
 async fn open(rest: &Rest) -> anyhow::Result<Vec<Socket>> {
@@ -244,26 +253,49 @@ impl Flood {
         count: u32,
         sending: &mut Sending,
     ) -> Result<(), SocketError> {
-        let turn = usize::from(editor) + usize::try_from(count).unwrap_or(0);
-        let items = self.field.items.get(turn % self.field.items.len().max(1));
-        let items: Vec<_> = items
-            .map(|id| ItemEdit {
-                id: *id,
-                values: Cells {
-                    marker: Some(u64::from(count)),
-                },
-            })
-            .into_iter()
-            .collect();
         self.fates.lock().sent(editor);
-        sending
-            .feed(&Edit {
-                op: self.seal.op(Instant::now(), editor, count),
-                workspace: self.workspace,
-                list: self.field.list,
-                items: &items,
-            })
-            .await
+        let items = self.items(editor, count);
+        let op = self.seal.op(Instant::now(), editor, count);
+        sending.feed(&self.frame(op, &items)).await
+    }
+
+    /// What an editor's edit of that number says.
+    fn items(&self, editor: u16, count: u32) -> Vec<ItemEdit<Cells>> {
+        let turn = usize::from(editor) + usize::try_from(count).unwrap_or(0);
+        let id = self.field.items.get(turn % self.field.items.len().max(1));
+        let marker = Some(u64::from(count));
+        let edit = |id: &ItemId| ItemEdit {
+            id: *id,
+            values: Cells { marker },
+        };
+        id.map(edit).into_iter().collect()
+    }
+
+    fn frame<'i>(&self, op: Uuid, items: &'i [ItemEdit<Cells>]) -> Edit<'i, Cells> {
+        Edit {
+            op,
+            workspace: self.workspace,
+            list: self.field.list,
+            items,
+        }
+    }
+
+    /// The answer to an edit that is asked for once more; `None`: it is refused.
+    async fn ask_again(
+        &self,
+        socket: &mut Socket,
+        op: Uuid,
+        stamp: Stamp,
+    ) -> anyhow::Result<Option<u64>> {
+        let items = self.items(stamp.editor, stamp.counter);
+        socket.send(&self.frame(op, &items)).await?;
+        loop {
+            match parse::<RawEvent>(&socket.next().await?)? {
+                Frame::Ack(ack) => return Ok(Some(ack.seq)),
+                Frame::Reject(_) => return Ok(None),
+                _ => {}
+            }
+        }
     }
 
     /// Until all that was sent is answered.
@@ -289,8 +321,7 @@ impl Flood {
             Frame::Ack(ack) => self.fates.lock().acked(answered(ack.op), ack.seq),
             Frame::Reject(reject) => {
                 let stamp = answered(reject.op);
-                let documented = matches!(&*reject.problem.code, "rate_limited" | "unavailable");
-                self.fates.lock().refused(stamp, documented);
+                self.fates.lock().refused(stamp, &reject.problem.code);
             }
             Frame::Error(refusal) => return Err(SocketError::Refused(refusal.problem)),
             _ => {}
@@ -299,20 +330,34 @@ impl Flood {
     }
 }
 
-/// Edits whose answer the log contradicts.
+/// What the log says of the answers.
+struct Judged {
+    /// Edits whose answer it contradicts.
+    contradicted: u64,
+    /// Edits that it has although nobody knew: who asks again by the same op must be told.
+    asked_again: u64,
+}
+
 async fn against_the_log(
     rest: &Rest,
-    workspace: WorkspaceId,
+    flood: &Flood,
     since: u64,
-    seal: Seal,
     mut fates: Fates,
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Judged> {
+    let workspace = flood.workspace;
     let (mut after, head) = (since, rest.head(workspace).await?);
+    let mut socket = Socket::open(rest.server(), rest.token(), Uuid::new_v4()).await?;
+    let mut asked_again = 0;
     while after < head {
         let page = rest.events::<Seen>(workspace, after, LOG_PAGE).await?;
         for event in &page.data {
-            if let Some(stamp) = event.op.and_then(|op| seal.read(op)) {
-                fates.logged(stamp, event.seq);
+            let edit = event.op.and_then(|op| Some((op, flood.seal.read(op)?)));
+            let Some((op, stamp)) = edit else { continue };
+            if fates.logged(stamp, event.seq) {
+                asked_again += 1;
+                if flood.ask_again(&mut socket, op, stamp).await? != Some(event.seq) {
+                    fates.denied_again();
+                }
             }
         }
         if page.through <= after {
@@ -320,7 +365,11 @@ async fn against_the_log(
         }
         after = page.through;
     }
-    Ok(fates.contradicted())
+    socket.close().await;
+    Ok(Judged {
+        contradicted: fates.contradicted(),
+        asked_again,
+    })
 }
 
 /// One editor who waits for each answer: when it came, from the beginning, and what it took.
