@@ -94,7 +94,8 @@ impl Registry {
         if let Some(handle) = slot.current.lock().clone().filter(WorkspaceHandle::is_open) {
             return Ok(handle);
         }
-        let opened = self.start(id, &slot).await;
+        // Boxed, for it is large and rare: every command's future has room for what it awaits.
+        let opened = Box::pin(self.start(id, &slot)).await;
         if opened.is_err() {
             // Nothing runs here: a stranger's guesses must not fill the map. Who else holds the slot
             // may be starting the actor: beside the map's hold and ours there is none then.
@@ -116,7 +117,7 @@ impl Registry {
     ) -> Result<WorkspaceHandle, AppError> {
         let handle = self.open(id).await?;
         if handle.snapshot().role_of(user).is_none() {
-            let seq = self.member_at(id, user).await?;
+            let seq = Box::pin(self.member_at(id, user)).await?;
             handle.reach(seq, BEHIND_AT_MOST).await;
         }
         match handle.snapshot().role_of(user) {

@@ -18,11 +18,11 @@ use super::routes::{BASE, Needs, Route, table};
 use super::{aggregate, invites, items, items_query, links, lists, me, members, workspaces};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::ErrorCode;
+use crate::error::Problem;
 use crate::wire::comments::{CommentIn, CommentOut, CommentPatchIn};
 use crate::wire::forms::{FormAnswersIn, FormLinkOut, FormOut, FormReceipt};
 use crate::wire::lists::{ColumnOut, ListOut};
 use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
-use crate::wire::problem::Problem;
 use crate::wire::undo::{RestoreToIn, UndoIn, Undone};
 use crate::wire::views::{ViewIn, ViewOut, ViewPatchIn};
 

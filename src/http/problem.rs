@@ -26,7 +26,7 @@ impl ResponseError for AppError {
         if let Some(seconds) = self.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
-        response.body(self.problem(&request_id::current()))
+        response.body(self.problem(&request_id::current()).to_text())
     }
 }
 

@@ -11,9 +11,9 @@ use utoipa::openapi::schema::{
 use uuid::Uuid;
 
 use super::object::{Object, objects};
-use super::problem::Problem;
 use crate::domain::edit::{RawValues, Versions};
 use crate::domain::roles::Role;
+use crate::error::Problem;
 use crate::ids::{ItemId, JobId, ListId, UserId, WorkspaceId};
 
 /// Bytes of a frame from a client at most.
@@ -389,12 +389,12 @@ pub enum ServerFrame<'a> {
         #[schema(nullable = false)]
         id: Option<u64>,
         #[schema(value_type = Problem)]
-        problem: &'a RawValue,
+        problem: &'a Problem<'a>,
     },
     Reject {
         op: Uuid,
         #[schema(value_type = Problem)]
-        problem: &'a RawValue,
+        problem: &'a Problem<'a>,
         /// What stands, when the edit's condition did not hold.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schema(value_type = serde_json::Value, required = false)]

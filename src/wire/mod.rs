@@ -9,6 +9,5 @@ pub mod lists;
 pub mod messages;
 pub mod object;
 pub mod people;
-pub mod problem;
 pub mod undo;
 pub mod views;

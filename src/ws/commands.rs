@@ -5,11 +5,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use chrono::Utc;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::session::{Context, Session, problem};
+use super::session::{Context, Session};
 use crate::actors::workspace::{Command, Remember, Reply, Request, Shape};
 use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues};
 use crate::domain::log::{Actor, Hash};
@@ -19,8 +18,9 @@ use crate::ids::{ItemId, WorkspaceId};
 use crate::wire::canonical::write_canonical;
 use crate::wire::frames::{self, Create, Delete, Edit, MAX_FRAME_ITEMS, ServerFrame};
 
-/// Commands of one socket that may be under way.
-const MAX_IN_FLIGHT: usize = 512;
+/// Commands of one socket that may be under way; who sends more is told so at once: all sockets together
+/// shall not wait for the lane longer than it makes sense to.
+const MAX_IN_FLIGHT: usize = 64;
 /// And the octets of their frames, for what waits for the lane is kept until it was its turn.
 const MAX_OCTETS_IN_FLIGHT: usize = 512 * 1024;
 
@@ -109,7 +109,7 @@ impl Session {
             };
             handle.submit(request).await
         };
-        Session::spawn(ctx, work, move |session, result, ctx| {
+        Session::apart(ctx, work, move |session, result, ctx| {
             session.in_flight -= 1;
             session.octets_in_flight -= octets;
             match result {
@@ -133,15 +133,12 @@ impl Session {
         if let Some(source) = &error.source {
             tracing::error!(session = %self.id, source = format!("{source:#}"), "edit failed");
         }
-        let problem = problem(error, self.id);
-        let current = error
-            .current
-            .clone()
-            .and_then(|json| RawValue::from_string(json).ok());
+        let session = self.id.to_string();
+        let problem = error.problem(&session);
         let frame = ServerFrame::Reject {
             op,
+            current: problem.current,
             problem: &problem,
-            current: current.as_deref(),
         };
         self.answer(frame.to_text(), ctx);
     }

@@ -15,7 +15,6 @@ use actix_web_actors::ws::{self, CloseReason, ProtocolError, WebsocketContext};
 use bytes::Bytes;
 use bytestring::ByteString;
 use chrono::{TimeDelta, Utc};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::Gateway;
@@ -72,13 +71,12 @@ pub(super) struct Session {
 #[rtype(result = "()")]
 struct Wake;
 
-pub(super) type Context = WebsocketContext<Session>;
+/// What follows from a future that ran apart.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Then(Box<dyn FnOnce(&mut Session, &mut Context) + Send>);
 
-/// The error as a problem document, with the session as its request.
-pub(super) fn problem(error: &AppError, session: Uuid) -> Box<RawValue> {
-    RawValue::from_string(error.problem(&session.to_string()))
-        .unwrap_or_else(|_| RawValue::NULL.to_owned())
-}
+pub(super) type Context = WebsocketContext<Session>;
 
 impl Session {
     /// Upgrades the request.
@@ -123,7 +121,8 @@ impl Session {
         self.principal.as_ref().map(|person| person.user)
     }
 
-    /// Runs a future beside what comes in.
+    /// Runs a future beside what comes in. The session looks at all of them whenever it wakes: for what
+    /// there may be many of, there is [`apart`](Self::apart).
     pub(super) fn spawn<T: 'static>(
         ctx: &mut Context,
         work: impl Future<Output = T> + 'static,
@@ -134,6 +133,25 @@ impl Session {
                 then(session, result, ctx);
             }),
         );
+    }
+
+    /// Runs a future as a task of its own, to its end also when the session is gone.
+    pub(super) fn apart<T: Send + 'static>(
+        ctx: &Context,
+        work: impl Future<Output = T> + 'static,
+        then: impl FnOnce(&mut Session, T, &mut Context) + Send + 'static,
+    ) {
+        let session = ctx.address();
+        actix::spawn(async move {
+            let came_to = work.await;
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "as many as the session lets be under way"
+            )]
+            session.do_send(Then(Box::new(move |session, ctx| {
+                then(session, came_to, ctx);
+            })));
+        });
     }
 
     /// Does something when that time has passed.
@@ -190,10 +208,10 @@ impl Session {
         if let Some(source) = &error.source {
             tracing::error!(session = %self.id, source = format!("{source:#}"), "frame failed");
         }
-        let problem = problem(error, self.id);
+        let session = self.id.to_string();
         let frame = ServerFrame::Error {
             id,
-            problem: &problem,
+            problem: &error.problem(&session),
         };
         self.answer(frame.to_text(), ctx);
     }
@@ -327,6 +345,14 @@ impl Handler<Wake> for Session {
 
     fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
         self.deliver(ctx);
+    }
+}
+
+impl Handler<Then> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Then(then): Then, ctx: &mut Self::Context) {
+        then(self, ctx);
     }
 }
 

@@ -225,31 +225,38 @@ async fn a_large_commit_closes_nobody_who_reads() {
     assert!(seen.eq(start + 1..=start + 120));
 }
 
-/// What waits for the lane is kept as well: so much of it, and the rest is to be sent again.
+/// What waits for the lane is kept as well: so much and so many of it, and the rest is to be sent again.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_sends_edits_without_end_is_told_to_wait_and_loses_none() {
     let (app, proxy) = TestApp::behind_a_proxy().await;
     let (owner, workspace, list) = notes(&app).await;
     let mut socket = Socket::open(&app, &owner).await;
     proxy.set_latency(Duration::from_millis(300));
-    for _ in 0..20 {
-        let create = json!({
-            "type": "create", "op": uuid::Uuid::now_v7(), "workspace": last(&workspace),
-            "list": last(&list), "items": [{"values": {"Notes": "x".repeat(50_000)}}],
-        });
-        socket.send(create).await;
-    }
-    let (mut made, mut told_to_wait) = (0, 0);
-    for _ in 0..20 {
-        let answer = socket.frame().await.unwrap();
-        match answer["problem"]["code"].as_str() {
-            None => made += 1,
-            Some("rate_limited") => told_to_wait += 1,
-            // The slow database, which is not tried here.
-            other => assert_eq!(other, Some("unavailable"), "{answer}"),
+    for (creations, note) in [(20, "x".repeat(50_000)), (200, "short".to_owned())] {
+        let mut waiting = std::collections::HashSet::new();
+        for _ in 0..creations {
+            let op = uuid::Uuid::now_v7().to_string();
+            let create = json!({
+                "type": "create", "op": op, "workspace": last(&workspace),
+                "list": last(&list), "items": [{"values": {"Notes": note}}],
+            });
+            waiting.insert(op);
+            socket.send(create).await;
         }
+        let (mut made, mut told_to_wait) = (0, 0);
+        while !waiting.is_empty() {
+            let answer = socket.frame().await.unwrap();
+            let op = answer["op"].as_str().unwrap();
+            assert!(waiting.remove(op), "answered twice: {answer}");
+            match answer["problem"]["code"].as_str() {
+                None => made += 1,
+                Some("rate_limited") => told_to_wait += 1,
+                // The slow database, which is not tried here.
+                other => assert_eq!(other, Some("unavailable"), "{answer}"),
+            }
+        }
+        assert!(told_to_wait > 0, "{made} made, {told_to_wait} told");
     }
-    assert!(told_to_wait > 0, "{made} made, {told_to_wait} told");
 }
 
 /// A hundred who come back to two megabytes and read nothing, while two more are written: the process

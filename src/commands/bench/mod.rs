@@ -88,8 +88,10 @@ pub enum Group {
     Hub,
     /// A batch of 10 000 items, taken back.
     Undo,
-    /// Faults: servers of the bench's own are killed, cut off, stalled and asked for too much.
+    /// Faults: servers of the bench's own are killed, cut off and stalled.
     Nodes,
+    /// A server of the bench's own is asked for five times what it can do.
+    Overload,
 }
 
 /// What every group needs.
@@ -140,8 +142,10 @@ pub async fn measure(args: &BenchArgs) -> anyhow::Result<Vec<Figure>> {
     if wants(Group::Hub) {
         hub::measure(&bench, Crowd::of(args.sockets), &mut add).await?;
     }
-    if wants(Group::Nodes) {
-        nodes::measure(&bench, &Course::of(args), &mut add).await?;
+    for group in [Group::Nodes, Group::Overload] {
+        if wants(group) {
+            nodes::measure(&bench, &Course::of(args), group, &mut add).await?;
+        }
     }
     if wants(Group::Edits) {
         add(edits::measure(&bench).await?);

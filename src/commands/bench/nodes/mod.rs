@@ -15,7 +15,7 @@ pub mod stalled;
 use std::time::Duration;
 
 use super::figure::{Figure, Must};
-use super::{Bench, BenchArgs};
+use super::{Bench, BenchArgs, Group};
 use process::Stand;
 
 /// How many, and how long.
@@ -42,13 +42,14 @@ impl Course {
     }
 }
 
-/// All figures, each handed on as it is measured.
+/// The figures of a group, each handed on as it is measured.
 ///
 /// # Errors
 /// When something can't be measured at all.
 pub async fn measure(
     bench: &Bench,
     course: &Course,
+    group: Group,
     mut add: impl FnMut(Vec<Figure>),
 ) -> anyhow::Result<()> {
     let Some(database) = &course.database else {
@@ -57,11 +58,14 @@ pub async fn measure(
         return Ok(());
     };
     let stand = Stand::new(database);
+    if group == Group::Overload {
+        add(overload::measure(bench, &stand, course.overload).await?);
+        return Ok(());
+    }
     add(kill::measure(&stand, course.clients).await?);
     add(revocation::measure(&stand).await?);
     add(stalled::measure(bench, &stand).await?);
     add(second::measure(bench, &stand, course.away).await?);
-    add(overload::measure(bench, &stand, course.overload).await?);
     Ok(())
 }
 
