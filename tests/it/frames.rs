@@ -255,10 +255,8 @@ fn uuid(last: u128) -> Uuid {
 fn server_frames() -> Vec<(&'static str, String)> {
     let workspace = WorkspaceId(uuid(1));
     let raw = |text: String| RawValue::from_string(text).unwrap();
-    let problem = raw(
-        AppError::field("/items/0/values/ListPrice", "not_a_number", "not a number")
-            .problem("0190a5a0-0000-7000-8000-000000000009"),
-    );
+    let refused = AppError::field("/items/0/values/ListPrice", "not_a_number", "not a number");
+    let problem = refused.problem("0190a5a0-0000-7000-8000-000000000009");
     let current = raw(json!({"items": [{"id": uuid(3), "version": 4}]}).to_string());
     let t = raw("1763865600000".to_owned());
     let answer = raw(json!({"seq": 8, "items": [{"id": uuid(3), "version": 4}]}).to_string());
