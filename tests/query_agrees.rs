@@ -341,6 +341,7 @@ fn columns() -> ColumnSet {
             ty,
             options,
             required: false,
+            unique: false,
             default: None,
             position: i32::try_from(at).unwrap(),
             deleted: false,

@@ -27,4 +27,5 @@ pub mod search;
 pub mod sort;
 pub mod template;
 pub mod undo;
+pub mod unique;
 pub mod view;

@@ -124,6 +124,7 @@ fn inverse_of(
             ..Options::default()
         },
         required: false,
+        unique: false,
         default: None,
         position: last.map_or(0, |last| last.saturating_add(1)),
         deleted: false,

@@ -39,7 +39,8 @@ pub struct ColumnSpec {
     pub options: Option<Value>,
     #[serde(default)]
     pub required: bool,
-    /// Not built yet: `true` is refused.
+    /// No two items outside the trash hold the same value, text compared without regard to case. Of types that
+    /// hold one value; without a default.
     #[serde(default)]
     pub unique: bool,
     #[schema(value_type = Option<Object>)]
@@ -58,7 +59,7 @@ pub struct ColumnPatch {
     #[schema(value_type = Option<Object>)]
     pub options: Option<Value>,
     pub required: Option<bool>,
-    /// Not built yet: `true` is refused.
+    /// `true` is refused with a sample, 409 `not_unique`, where values stand more than once.
     pub unique: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
@@ -224,13 +225,6 @@ fn new_column(
     }
     let name = spec.name.as_deref().unwrap_or(&spec.key);
     check_name(name).map_err(|error| one("/name", error.code, error.message))?;
-    if spec.unique {
-        return Err(one(
-            "/unique",
-            "not_built",
-            "unique columns are not built yet".into(),
-        ));
-    }
     let ty = ColumnType::from_request(&spec.ty).map_err(|error| vec![error])?;
     let null = Value::Null;
     let options = Options::from_json(ty, spec.options.as_ref().unwrap_or(&null), None)?;
@@ -241,6 +235,7 @@ fn new_column(
         ty,
         options,
         required: spec.required,
+        unique: spec.unique,
         default: None,
         position,
         deleted: false,
@@ -265,7 +260,30 @@ fn new_column(
     }
     column.default = default_of(&column, spec.default.as_deref())
         .map_err(|(code, message)| one("/default", code, message))?;
+    check_unique(&column).map_err(|error| vec![error])?;
     Ok(column)
+}
+
+/// Whether the column may be unique, if it is.
+fn check_unique(column: &Column) -> Result<(), FieldError> {
+    let refused = |path: &str, code: &'static str, message: &str| {
+        Err(FieldError {
+            path: path.to_owned(),
+            code: code.into(),
+            message: message.to_owned(),
+        })
+    };
+    match column.unique {
+        true if !column.ty.may_be_unique() => {
+            let message = "columns of this type can't be unique";
+            refused("/unique", "cannot_be_unique", message)
+        }
+        true if column.default.is_some() => {
+            let message = "a unique column has no default: a second item would hold it too";
+            refused("/default", "unique_default", message)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn default_of(
@@ -313,13 +331,7 @@ pub fn change_column(
             "changing a column's type is not built yet",
         ));
     }
-    if patch.unique == Some(true) {
-        return Err(AppError::field(
-            "/unique",
-            "not_built",
-            "unique columns are not built yet",
-        ));
-    }
+    column.unique = patch.unique.unwrap_or(column.unique);
     if let Some(options) = &patch.options {
         let options =
             Options::from_json(column.ty, options, Some(&old.options)).map_err(AppError::fields)?;
@@ -355,6 +367,7 @@ pub fn change_column(
         column.default = default_of(&column, Some(default))
             .map_err(|(code, message)| AppError::field("/default", code, message))?;
     }
+    check_unique(&column).map_err(|error| AppError::fields(vec![error]))?;
     let mut columns: Vec<Column> = list.columns.iter_all().cloned().collect();
     if let Some(slot) = columns.iter_mut().find(|other| other.id == column.id) {
         *slot = column.clone();

@@ -224,6 +224,7 @@ mod tests {
                 _ => Options::default(),
             },
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,

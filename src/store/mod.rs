@@ -21,6 +21,7 @@ pub mod profiles;
 pub mod roles;
 pub mod schema;
 mod tx;
+pub mod unique;
 pub mod verify;
 pub mod views;
 pub mod workspaces;

@@ -34,6 +34,7 @@ pub struct ColumnOut {
     #[schema(value_type = Object)]
     pub options: Value,
     pub required: bool,
+    pub unique: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub default: Option<Value>,
@@ -64,6 +65,7 @@ impl ColumnOut {
             ty: column.ty.as_str().to_owned(),
             options: column.options.to_json(),
             required: column.required,
+            unique: column.unique,
             default: column.default.as_ref().and_then(|cell| {
                 let mut json = String::new();
                 column.write_wire_cell(cell, &mut json);

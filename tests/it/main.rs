@@ -43,4 +43,6 @@ mod two_nodes;
 mod undo;
 mod undo_plan;
 mod undo_shapes;
+mod unique;
+mod unique_plan;
 mod views;

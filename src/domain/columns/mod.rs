@@ -59,6 +59,8 @@ pub struct Column {
     pub ty: ColumnType,
     pub options: Options,
     pub required: bool,
+    /// Whether no two living items hold the same value.
+    pub unique: bool,
     /// What a new item gets when nothing is said.
     pub default: Option<Cell>,
     /// Columns stand in this order, older ones first where it is the same.

@@ -34,6 +34,7 @@ fn columns() -> ColumnSet {
             _ => Options::default(),
         },
         required: false,
+        unique: false,
         default: None,
         position: 0,
         deleted: false,

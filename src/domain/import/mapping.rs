@@ -185,6 +185,7 @@ mod tests {
             ty,
             options: Options::default(),
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,

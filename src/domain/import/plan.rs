@@ -270,6 +270,7 @@ mod tests {
             ty,
             options: Default::default(),
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,

@@ -166,6 +166,7 @@ impl<'a> Reshaped<'a> {
         let moved = old.name != new.name && stands.name != new.name
             || old.options != new.options && stands.options != new.options
             || old.required != new.required && stands.required != new.required
+            || old.unique != new.unique && stands.unique != new.unique
             || old.default != new.default && stands.default != new.default
             || old.ty != new.ty && stands.ty != new.ty;
         if moved {
@@ -183,6 +184,7 @@ impl<'a> Reshaped<'a> {
             name: (old.name != new.name).then(|| old.name.clone()),
             options: (old.options != new.options).then(|| options_back(old, stands)),
             required: (old.required != new.required).then_some(old.required),
+            unique: (old.unique != new.unique).then_some(old.unique),
             default: (old.default != new.default)
                 .then(|| default_back(old))
                 .flatten(),

@@ -242,6 +242,7 @@ async fn attempt_once(
         .in_time(PATIENCE, async {
             let mut effect = judge(core, &mut tx, request, now).await?;
             effect.keep_before(&core.schema);
+            effect.keep_unique(&core.schema);
             for change in &effect.changes {
                 write(core, &mut tx, change, now).await?;
             }
@@ -273,6 +274,7 @@ async fn attempt_once(
             .collect(),
         numbers: BTreeMap::new(),
         links: Vec::new(),
+        keys: Vec::new(),
     };
     commit_in(db, core, tx, &write, now).await?;
 

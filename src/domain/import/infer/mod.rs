@@ -175,6 +175,7 @@ impl Probe {
             ty,
             options,
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,
