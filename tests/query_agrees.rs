@@ -345,6 +345,7 @@ fn columns() -> ColumnSet {
             default: None,
             position: i32::try_from(at).unwrap(),
             deleted: false,
+            replaced: false,
         }
     };
     // Links are rows of their own: tests/it/links.rs asks for them.

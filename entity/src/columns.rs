@@ -21,6 +21,7 @@ pub struct Model {
     pub options: Json,
     pub required: bool,
     pub is_unique: bool,
+    pub is_replaced: bool,
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub default_value: Option<Json>,
     pub position: i32,

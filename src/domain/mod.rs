@@ -20,6 +20,7 @@ pub mod op;
 pub mod past;
 pub mod presence;
 pub mod relate;
+pub mod retype;
 pub mod roles;
 pub mod schema;
 pub mod schema_change;

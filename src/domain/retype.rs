@@ -6,12 +6,15 @@ use chrono::{DateTime, NaiveTime, Utc};
 use serde_json::Value;
 
 use super::cell::{Cell, ColumnId};
-use super::columns::{CellError, Column, ColumnSet, ColumnType, Options, TextHints};
+use super::columns::{CellError, Column, ColumnType, Options, ParseContext, TextHints};
 use super::relate::with;
 use super::schema::List;
 use super::schema_change::{ColumnPatch, change_column};
 use crate::error::AppError;
-use crate::ids::UserId;
+use crate::ids::{ItemId, UserId};
+
+/// Values that would be lost are shown up to so many.
+const MAX_SAMPLES: usize = 10;
 
 /// What happens to values that the new type can't hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema)]
@@ -22,6 +25,32 @@ pub enum OnLoss {
     Refuse,
     /// Their cells are empty after it.
     Clear,
+}
+
+/// What a change of type does to the values there are, those in the trash too.
+#[derive(Clone, Debug, Default)]
+pub struct Outlook {
+    pub values: u64,
+    pub lost: u64,
+    pub samples: Vec<Loss>,
+}
+
+/// A value that the new type can't hold.
+#[derive(Clone, Debug)]
+pub struct Loss {
+    pub item: ItemId,
+    pub cell: Cell,
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl Outlook {
+    pub fn note(&mut self, loss: Loss) {
+        self.lost += 1;
+        if self.samples.len() < MAX_SAMPLES {
+            self.samples.push(loss);
+        }
+    }
 }
 
 /// A list whose column changes its type.
@@ -102,6 +131,10 @@ pub fn retype(
     let old = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
     let ty = ColumnType::from_request(patch.ty.as_deref().unwrap_or_default());
     let ty = ty.map_err(|error| AppError::fields(vec![error]))?;
+    if ty == old.ty {
+        let message = "the column has this type already";
+        return Err(AppError::field("/type", "same_type", message));
+    }
     if !converts(old.ty, ty) {
         let message = format!("a {} can't become a {}", old.ty.as_str(), ty.as_str());
         return Err(AppError::field("/type", "no_conversion", message));
@@ -123,7 +156,7 @@ pub fn retype(
     let rest = ColumnPatch {
         ty: None,
         options: None,
-        on_loss: OnLoss::Refuse,
+        on_loss: None,
         ..patch.clone()
     };
     let (list, to) = change_column(&swapped, key, &rest, now)?;
@@ -198,7 +231,9 @@ pub fn convert(
     };
     let text = match (cell.as_ref(), to.ty) {
         (Cell::Date(date), ColumnType::DateTime) => {
-            return Ok(Some(Cell::DateTime(date.and_time(NaiveTime::MIN).and_utc())));
+            return Ok(Some(Cell::DateTime(
+                date.and_time(NaiveTime::MIN).and_utc(),
+            )));
         }
         (Cell::DateTime(time), ColumnType::Date) if time.time() == NaiveTime::MIN => {
             return Ok(Some(Cell::Date(time.date_naive())));
@@ -206,23 +241,44 @@ pub fn convert(
         (Cell::DateTime(_), ColumnType::Date) => {
             return Err(CellError::new("not_a_date", "it has a time of day"));
         }
+        (Cell::Number(_), ty) if ty.is_number() => {
+            let nobody = ParseContext {
+                members: &|_| false,
+            };
+            return to.parse_json(&written(from, &cell), &nobody);
+        }
         (Cell::Bool(bool), ty) if ty.is_number() => u8::from(*bool).to_string(),
-        (cell, _) if from.ty == to.ty => written(to, cell),
         (cell, _) => written(from, cell),
     };
     let hints = TextHints {
-        find_user: &|text| text.parse().ok().map(UserId).filter(|user| is_member(*user)),
+        find_user: &|text| {
+            text.parse()
+                .ok()
+                .map(UserId)
+                .filter(|user| is_member(*user))
+        },
         ..TextHints::default()
     };
-    match to.parse_text(&text, &hints)? {
-        Some(cell) => Ok(Some(cell)),
-        None => Err(CellError::new("nothing_left", "it says that there is no value")),
+    let nothing = || CellError::new("nothing_left", "it says that there is no value");
+    let becomes = to.parse_text(&text, &hints)?.ok_or_else(nothing)?;
+    // Of several choices one alone would be left, or a name with a comma in it would be split.
+    match (cell.as_ref(), &becomes) {
+        (Cell::Choices(before), Cell::Choices(after)) if before.len() != after.len() => Err(
+            CellError::new("not_a_choice", "some of its choices are not there"),
+        ),
+        _ => Ok(Some(becomes)),
     }
 }
 
 /// A cell as people write it.
 fn written(column: &Column, cell: &Cell) -> String {
-    let name = |id| column.options.choices.by_id(id).map(|choice| choice.name.clone());
+    let name = |id| {
+        column
+            .options
+            .choices
+            .by_id(id)
+            .map(|choice| choice.name.clone())
+    };
     match cell {
         Cell::Text(text) => text.clone(),
         Cell::Choice(id) => name(*id).unwrap_or_default(),
@@ -248,26 +304,117 @@ fn written(column: &Column, cell: &Cell) -> String {
     }
 }
 
-/// Whether the new column keeps all of what a cell said, and not only some of it.
-pub fn keeps_all(from: &Column, to: &Column, before: &Cell, after: &Cell) -> bool {
-    match (before, after) {
-        // Choices that a name with a comma in it would split, or that are one after all.
-        (Cell::Choices(before), Cell::Choices(after)) => before.len() == after.len(),
-        (Cell::Choices(before), Cell::Choice(_)) => before.len() == 1,
-        _ => from.ty != to.ty || before == after || !matches!(before, Cell::Number(_)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
     use super::*;
+    use crate::domain::schema_change::{ColumnSpec, new_list};
+    use crate::ids::ListId;
+
+    fn column(ty: &str, options: Value) -> Column {
+        let spec = json!({"key": "K", "type": ty, "options": options}).to_string();
+        let spec: ColumnSpec = serde_json::from_str(&spec).unwrap();
+        let (id, by) = (ListId(Uuid::nil()), UserId(Uuid::nil()));
+        let list = new_list(id, "L", &[spec], 0, by, DateTime::UNIX_EPOCH).unwrap();
+        list.columns.by_key("K").unwrap().clone()
+    }
+
+    /// What a value of one type becomes of another, or the code of why it can't.
+    fn becomes(from: &str, value: &str, to: &str) -> String {
+        let choices = json!({"choices": [{"name": "Open"}, {"name": "5"}, {"name": "2026-01-02"}]});
+        let of = |ty: &str| match ty {
+            "single_select" | "multi_select" => column(ty, choices.clone()),
+            _ => column(ty, Value::Null),
+        };
+        let (from, to) = (of(from), of(to));
+        assert!(converts(from.ty, to.ty));
+        let cell = from.read_wire_cell(value).unwrap();
+        match convert(&from, &to, &cell, &|_| true) {
+            Ok(Some(cell)) => {
+                let mut wire = String::new();
+                to.write_wire_cell(&cell, &mut wire);
+                wire
+            }
+            Ok(None) => "null".to_owned(),
+            Err(error) => error.code.to_owned(),
+        }
+    }
+
+    #[test]
+    fn values_become_what_people_would_read_in_them() {
+        for (from, value, to, wanted) in [
+            ("text", r#""$1,250""#, "currency", "1250"),
+            ("text", r#""N/A""#, "number", "nothing_left"),
+            ("text", r#""open""#, "single_select", r#""Open""#),
+            ("text", r#""Gone""#, "single_select", "not_a_choice"),
+            ("text", r#""3/4/2026""#, "date", r#""2026-03-04""#),
+            ("text", r#""Yes""#, "checkbox", "true"),
+            ("number", "1234.5", "text", r#""1234.5""#),
+            ("number", "1234.5", "currency", "1234.5"),
+            ("number", "5", "single_select", r#""5""#),
+            ("checkbox", "true", "number", "1"),
+            ("checkbox", "false", "text", r#""false""#),
+            (
+                "date",
+                r#""2026-01-02""#,
+                "date_time",
+                r#""2026-01-02T00:00:00Z""#,
+            ),
+            (
+                "date_time",
+                r#""2026-01-02T00:00:00Z""#,
+                "date",
+                r#""2026-01-02""#,
+            ),
+            (
+                "date_time",
+                r#""2026-01-02T10:30:00Z""#,
+                "date",
+                "not_a_date",
+            ),
+            ("single_select", r#""Open""#, "multi_select", r#"["Open"]"#),
+            ("multi_select", r#"["Open"]"#, "single_select", r#""Open""#),
+            ("multi_select", r#"["Open","5"]"#, "text", r#""Open, 5""#),
+            (
+                "multi_select",
+                r#"["Open","5"]"#,
+                "single_select",
+                "not_a_choice",
+            ),
+            (
+                "single_select",
+                r#""2026-01-02""#,
+                "date",
+                r#""2026-01-02""#,
+            ),
+            (
+                "location",
+                r#"{"lat":1.5,"lon":-2}"#,
+                "text",
+                r#""1.5, -2""#,
+            ),
+            (
+                "text",
+                r#""1.5, -2""#,
+                "location",
+                r#"{"lat":1.5,"lon":-2}"#,
+            ),
+        ] {
+            assert_eq!(becomes(from, value, to), wanted, "{from} {value} {to}");
+        }
+    }
 
     #[test]
     fn what_has_no_value_of_its_own_never_converts_and_all_else_becomes_text() {
         for from in ColumnType::ALL {
             let own = family(from).is_some();
             assert_eq!(converts(from, ColumnType::Text), own, "{from:?}");
-            for to in ColumnType::ALL.into_iter().filter(|to| to.is_read_only() || *to == ColumnType::Link) {
+            for to in ColumnType::ALL
+                .into_iter()
+                .filter(|to| to.is_read_only() || *to == ColumnType::Link)
+            {
                 assert!(!converts(from, to), "{from:?} {to:?}");
             }
         }

@@ -13,6 +13,7 @@ use super::columns::{
     Column, ColumnSet, ColumnType, MAX_COLUMNS, Options, ParseContext, check_key, check_name,
 };
 use super::relate::relate;
+use super::retype::OnLoss;
 use super::schema::List;
 use super::template::{LinkTemplate, ListTemplate};
 use crate::error::{AppError, FieldError};
@@ -52,9 +53,12 @@ pub struct ColumnSpec {
 #[serde(deny_unknown_fields)]
 pub struct ColumnPatch {
     pub name: Option<String>,
-    /// Not built yet: another type is refused.
+    /// Another type: values are read as imports read them. Refused with 422 `lossy` and a sample where some can't
+    /// be, unless `on_loss` says otherwise; with 422 `no_conversion` where the types have nothing in common.
     #[serde(rename = "type")]
     pub ty: Option<String>,
+    /// Beside another `type`: what happens to values that it can't hold.
+    pub on_loss: Option<OnLoss>,
     /// Only choices may be added, renamed (`"was"`) and reordered beside other options.
     #[schema(value_type = Option<Object>)]
     pub options: Option<Value>,
@@ -239,6 +243,7 @@ fn new_column(
         default: None,
         position,
         deleted: false,
+        replaced: false,
     };
     if ty.is_read_only() && (spec.required || spec.default.is_some()) {
         return Err(one(
@@ -307,7 +312,7 @@ fn default_of(
         .map_err(|error| (error.code, error.message))
 }
 
-/// The list with a changed column, and that column.
+/// The list with a changed column, and that column. Another type is `retype`'s to give.
 pub fn change_column(
     list: &List,
     key: &str,
@@ -320,18 +325,11 @@ pub fn change_column(
         check_name(name).map_err(|error| AppError::field("/name", error.code, error.message))?;
         column.name = name.trim().to_owned();
     }
-    if patch
-        .ty
-        .as_deref()
-        .is_some_and(|ty| ty != column.ty.as_str())
-    {
-        return Err(AppError::field(
-            "/type",
-            "not_built",
-            "changing a column's type is not built yet",
-        ));
-    }
     column.unique = patch.unique.unwrap_or(column.unique);
+    if patch.on_loss.is_some() && patch.ty.is_none() {
+        let message = "say which type the column should have";
+        return Err(AppError::field("/on_loss", "needs_type", message));
+    }
     if let Some(options) = &patch.options {
         let options =
             Options::from_json(column.ty, options, Some(&old.options)).map_err(AppError::fields)?;

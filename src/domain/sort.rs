@@ -228,6 +228,7 @@ mod tests {
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         };
         ColumnSet::new((0..).zip(types).map(column).collect())
     }

@@ -18,6 +18,7 @@ pub mod members;
 pub mod ops;
 pub mod past;
 pub mod profiles;
+pub mod retype;
 pub mod roles;
 pub mod schema;
 mod tx;

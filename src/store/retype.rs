@@ -5,34 +5,14 @@ use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{StoreError, Tx};
-use crate::domain::cell::Cell;
 use crate::domain::columns::Column;
-use crate::domain::retype::convert;
+use crate::domain::retype::{Loss, Outlook, convert};
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 
 /// Cells read, and written, in one go.
 const PAGE: i64 = 5_000;
-/// Values that would be lost are shown up to so many.
-const SAMPLE: usize = 10;
 /// Items that have been changed since are told up to so many.
 const OBSTACLES: usize = 100;
-
-/// What a change of type does to the values there are, those in the trash too.
-#[derive(Clone, Debug, Default)]
-pub struct Outlook {
-    pub values: u64,
-    pub lost: u64,
-    pub samples: Vec<Loss>,
-}
-
-/// A value that the new type can't hold.
-#[derive(Clone, Debug)]
-pub struct Loss {
-    pub item: ItemId,
-    pub cell: Cell,
-    pub code: &'static str,
-    pub message: String,
-}
 
 /// A column and the one in its place.
 #[derive(Clone, Copy)]
@@ -70,6 +50,7 @@ async fn along(
     write: bool,
     may_lose: bool,
 ) -> Result<Outlook, StoreError> {
+    tx.follow_the_index().await?;
     let mut outlook = Outlook::default();
     let mut after = Uuid::nil();
     loop {
@@ -113,15 +94,12 @@ fn converted(rows: &[(Uuid, String)], pair: Pair<'_>, outlook: &mut Outlook) -> 
                 cell.write_stored(&mut cells);
             }
             Err(error) => {
-                outlook.lost += 1;
-                if outlook.samples.len() < SAMPLE {
-                    outlook.samples.push(Loss {
-                        item: ItemId(*id),
-                        cell,
-                        code: error.code,
-                        message: error.message,
-                    });
-                }
+                outlook.note(Loss {
+                    item: ItemId(*id),
+                    cell,
+                    code: error.code,
+                    message: error.message,
+                });
             }
         }
     }
@@ -169,6 +147,7 @@ pub async fn differing(
     pair: Pair<'_>,
     seq: i64,
 ) -> Result<Vec<Differs>, StoreError> {
+    tx.follow_the_index().await?;
     let mut differing = Vec::new();
     let mut after = Uuid::nil();
     loop {

@@ -115,6 +115,7 @@ pub async fn save_columns(
                 columns::Column::Options,
                 columns::Column::Required,
                 columns::Column::IsUnique,
+                columns::Column::IsReplaced,
                 columns::Column::DefaultValue,
                 columns::Column::Position,
                 columns::Column::DeletedAt,
@@ -158,6 +159,7 @@ fn column_row(
         options: Set(column.options.to_stored()),
         required: Set(column.required),
         is_unique: Set(column.unique),
+        is_replaced: Set(column.replaced),
         default_value: Set(column.default.as_ref().and_then(|cell| {
             let mut json = String::new();
             column.write_wire_cell(cell, &mut json);
@@ -187,6 +189,7 @@ fn column(row: columns::Model) -> Result<Column, StoreError> {
         default: None,
         position: row.position,
         deleted: row.deleted_at.is_some(),
+        replaced: row.is_replaced,
     };
     if let Some(default) = row.default_value {
         let context = ParseContext { members: &|_| true };

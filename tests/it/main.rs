@@ -34,6 +34,7 @@ mod past;
 mod presence;
 mod queries;
 mod resumes;
+mod retype;
 mod slow_readers;
 mod socket_joins;
 mod socket_limits;

@@ -36,13 +36,13 @@ async fn after_any_plan_exactly_the_living_values_are_held() {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut items: Vec<String> = Vec::new();
         let mut effects = 0;
-        for step in 0..70 {
+        for step in 0..90 {
             let column = ["Text", "Number"].choose(&mut rng).unwrap();
             let column = format!("{list}/columns/{column}");
             let item = items.choose(&mut rng).cloned();
             let path = item.map(|item| format!("{list}/items/{item}"));
             let path = path.unwrap_or_else(|| list.clone());
-            let answer = match rng.random_range(0..14) {
+            let answer = match rng.random_range(0..18) {
                 0 => owner.patch(&column, json!({"unique": true})).await,
                 1 if step % 3 == 0 => owner.patch(&column, json!({"unique": false})).await,
                 2 => owner.delete(&column).await,
@@ -55,6 +55,12 @@ async fn after_any_plan_exactly_the_living_values_are_held() {
                     let seq = rng.random_range(2..=owner.seq(&workspace).await);
                     owner
                         .post(&format!("{list}/restore-to"), json!({"seq": seq}))
+                        .await
+                }
+                14 => {
+                    let ty = ["text", "number", "long_text"].choose(&mut rng).unwrap();
+                    owner
+                        .patch(&column, json!({"type": ty, "on_loss": "clear"}))
                         .await
                 }
                 9 | 10 => {

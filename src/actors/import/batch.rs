@@ -418,6 +418,7 @@ mod tests {
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         }
     }
 

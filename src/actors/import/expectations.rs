@@ -363,6 +363,7 @@ fn sales_of_sacramento_go_into_the_lists_of_the_template() {
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         })
         .collect();
     let said = [

@@ -36,6 +36,7 @@ pub(super) fn columns_of(plan: &ImportPlan) -> ColumnSet {
         default: None,
         position: i32::try_from(number).unwrap(),
         deleted: false,
+        replaced: false,
     });
     ColumnSet::new(columns.collect())
 }

@@ -66,6 +66,8 @@ pub struct Column {
     /// Columns stand in this order, older ones first where it is the same.
     pub position: i32,
     pub deleted: bool,
+    /// Another took its place by a change of type (see `retype`): it comes back by undoing that alone.
+    pub replaced: bool,
 }
 
 /// What [`Column::parse_json`] must ask its caller.

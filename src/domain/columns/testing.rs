@@ -19,6 +19,7 @@ pub(super) fn column(ty: ColumnType, options: &str) -> Column {
         default: None,
         position: 0,
         deleted: false,
+        replaced: false,
     }
 }
 

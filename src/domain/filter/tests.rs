@@ -38,6 +38,7 @@ fn columns() -> ColumnSet {
         default: None,
         position: 0,
         deleted: false,
+        replaced: false,
     };
     ColumnSet::new((0..).zip(ColumnType::ALL).map(column).collect())
 }

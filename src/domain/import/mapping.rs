@@ -189,6 +189,7 @@ mod tests {
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         });
         ColumnSet::new(columns.collect())
     }

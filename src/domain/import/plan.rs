@@ -274,6 +274,7 @@ mod tests {
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         }])
     }
 

@@ -57,6 +57,8 @@ pub struct ColumnBefore {
     position: i32,
     #[serde(default)]
     deleted: bool,
+    #[serde(default)]
+    replaced: bool,
 }
 
 impl HeadBefore {
@@ -86,6 +88,7 @@ impl ColumnBefore {
             default: default.and_then(|json| RawValue::from_string(json).ok()),
             position: column.position,
             deleted: column.deleted,
+            replaced: column.replaced,
         }
     }
 
@@ -102,6 +105,7 @@ impl ColumnBefore {
             default: None,
             position: self.position,
             deleted: self.deleted,
+            replaced: self.replaced,
         };
         if let Some(default) = &self.default {
             let context = ParseContext { members: &|_| true };

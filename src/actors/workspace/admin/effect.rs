@@ -14,6 +14,7 @@ use crate::domain::comment::Comment;
 use crate::domain::item::Place;
 use crate::domain::links::Relation;
 use crate::domain::past::Before;
+use crate::domain::retype::{OnLoss, Outlook};
 use crate::domain::roles::Role;
 use crate::domain::schema::{List, Schema};
 use crate::domain::unique::NOT_UNIQUE;
@@ -23,9 +24,10 @@ use crate::ids::{ItemId, JobId, ListId, UserId};
 use crate::store::forms::FormLink;
 use crate::store::invites::Invite;
 use crate::store::jobs::{NewJob, RowError};
+use crate::store::retype::Pair;
 use crate::store::unique::Duplicate;
 use crate::store::{self, StoreError, Tx};
-use crate::wire::lists::ColumnOut;
+use crate::wire::lists::{ColumnOut, OutlookOut};
 
 /// What a judged change writes.
 pub(super) enum Change {
@@ -45,6 +47,12 @@ pub(super) enum Change {
     Columns(ListId, Vec<Column>),
     /// Whether an item has one link at most, at either end.
     Single(Relation, bool, bool),
+    /// A column takes the values of the one behind it, as its type holds them.
+    Fill {
+        list: ListId,
+        pair: Box<(Column, Column)>,
+        on_loss: OnLoss,
+    },
     /// A column is unique from here on.
     Claim(ListId, Column),
     /// It is so no more.
@@ -270,6 +278,27 @@ pub(super) async fn write(
                 other => other,
             }
         }
+        Change::Fill {
+            list,
+            pair,
+            on_loss,
+        } => {
+            // Others take the head before they take items.
+            store::log::head(tx, id, true).await?;
+            let is_member = |user: UserId| core.members.contains_key(&user);
+            let pair = Pair {
+                list: *list,
+                from: &pair.0,
+                to: &pair.1,
+                is_member: &is_member,
+            };
+            let may_lose = *on_loss == OnLoss::Clear;
+            let outlook = store::retype::fill(tx, id, pair, may_lose).await?;
+            if outlook.lost > 0 && !may_lose {
+                return Err(Attempt::Refused(lossy(pair.from, &outlook)));
+            }
+            Ok(())
+        }
         Change::Claim(list, column) => {
             let duplicates = store::unique::claim(tx, id, *list, column).await?;
             if !duplicates.is_empty() {
@@ -281,6 +310,14 @@ pub(super) async fn write(
         Change::Awake(relation) => store::links::awake(tx, id, *relation).await,
     };
     Ok(written?)
+}
+
+/// 422, with a sample of the values that would be lost: `current`.
+fn lossy(from: &Column, outlook: &Outlook) -> AppError {
+    let told = json!(OutlookOut::new(from, outlook)).to_string();
+    let (lost, values) = (outlook.lost, outlook.values);
+    let message = format!("{lost} of {values} values can't be of that type");
+    AppError::field("/type", "lossy", message).with_current(told)
 }
 
 /// 409, with a sample of the values that stand more than once: `current.duplicates`.

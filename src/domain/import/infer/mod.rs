@@ -179,6 +179,7 @@ impl Probe {
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         }))
     }
 
