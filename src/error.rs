@@ -63,6 +63,7 @@ codes! {
     NotFound = "not_found", 404, "Not found", false;
     MethodNotAllowed = "method_not_allowed", 405, "This path does not know that method", false;
     Conflict = "conflict", 409, "The state does not allow this", false;
+    NotUnique = "not_unique", 409, "Another item holds this value", false;
     LastOwner = "last_owner", 409, "A workspace needs an owner", false;
     Gone = "gone", 410, "It was deleted or is no longer kept", false;
     PreconditionFailed = "precondition_failed", 412, "It has changed since you read it", false;

@@ -341,9 +341,11 @@ fn columns() -> ColumnSet {
             ty,
             options,
             required: false,
+            unique: false,
             default: None,
             position: i32::try_from(at).unwrap(),
             deleted: false,
+            replaced: false,
         }
     };
     // Links are rows of their own: tests/it/links.rs asks for them.

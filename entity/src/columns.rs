@@ -20,6 +20,8 @@ pub struct Model {
     #[sea_orm(column_type = "JsonBinary")]
     pub options: Json,
     pub required: bool,
+    pub is_unique: bool,
+    pub is_replaced: bool,
     #[sea_orm(column_type = "JsonBinary", nullable)]
     pub default_value: Option<Json>,
     pub position: i32,

@@ -16,6 +16,7 @@ mod m20261123_000011_comments;
 mod m20261123_000012_forms;
 mod m20261123_000014_undo;
 mod m20261123_000015_by_key;
+mod m20261123_000016_unique;
 mod script;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000012_forms::MIGRATION),
             Box::new(m20261123_000014_undo::MIGRATION),
             Box::new(m20261123_000015_by_key::MIGRATION),
+            Box::new(m20261123_000016_unique::MIGRATION),
         ]
     }
 }

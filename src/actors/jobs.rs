@@ -18,7 +18,7 @@ use super::import::batch::{BatchSink, BatchSize, ImportBatch, ImportedBatch, Tar
 use super::import::sweep::sweep;
 use super::import::{Ended, ImportJob, Patience, start};
 use super::registry::Registry;
-use super::workspace::{AdminCommand, Command, JobNews, Request, Shape, WorkspaceHandle};
+use super::workspace::{AdminCommand, Command, JobNews, Outcome, Request, Shape, WorkspaceHandle};
 use crate::domain::edit::list_of;
 use crate::domain::import::plan::ImportPlan;
 use crate::domain::log::Actor;
@@ -359,12 +359,17 @@ struct LaneSink {
 impl BatchSink for LaneSink {
     async fn import_batch(&self, batch: ImportBatch) -> Result<ImportedBatch, AppError> {
         let handle: WorkspaceHandle = self.registry.open(self.workspace).await?;
-        let progress = batch.progress.clone();
+        let mut progress = batch.progress.clone();
         let state = if batch.last { "succeeded" } else { "running" };
         let command = Command::Import(Arc::new(batch));
         let reply = handle
             .submit(request(self.facts.job, self.facts.user, command))
             .await?;
+        let refused = match reply.outcome {
+            Outcome::Imported { refused } => refused,
+            _ => 0,
+        };
+        progress.refuse(refused);
         handle.announce(JobNews {
             state: state.to_owned(),
             done: progress.checkpoint_bytes,
@@ -377,6 +382,7 @@ impl BatchSink for LaneSink {
         let crowded = self.edits.swap(edits, Ordering::Relaxed) != edits;
         Ok(ImportedBatch {
             seq: u64::try_from(reply.seq).unwrap_or(0),
+            refused,
             crowded,
         })
     }

@@ -16,6 +16,7 @@ use super::columns::{Column, ColumnType, ParseContext, TextHints};
 use super::item::{Item, Place};
 use super::links::{Book, CellEdit, How};
 use super::schema::{List, Schema};
+use super::unique::Holders;
 use crate::error::{AppError, ErrorCode, FieldError};
 use crate::ids::{ItemId, ListId, UserId};
 
@@ -231,6 +232,8 @@ pub struct Bench<'a> {
     pub members: &'a dyn Fn(UserId) -> bool,
     /// What is known of links, likewise.
     pub links: &'a Book,
+    /// And of who holds which value of unique columns.
+    pub holders: &'a Holders,
     /// Whether the command's items will be shown with their links.
     pub show: bool,
     /// The next automatic number of the command's list.
@@ -621,6 +624,14 @@ fn parse<'a>(
         }
     }
     cells
+}
+
+/// A cell that is read beside the others, if it can be and no member must be known for it.
+pub(super) fn parse_alone(column: &Column, raw: &RawValue, typecast: bool) -> Option<Cell> {
+    let nobody = ParseContext {
+        members: &|_| false,
+    };
+    parse_cell(column, raw, typecast, &nobody).ok().flatten()
 }
 
 fn parse_cell(

@@ -124,9 +124,11 @@ fn inverse_of(
             ..Options::default()
         },
         required: false,
+        unique: false,
         default: None,
         position: last.map_or(0, |last| last.saturating_add(1)),
         deleted: false,
+        replaced: false,
     }
 }
 
@@ -180,7 +182,7 @@ pub fn restore_column(
     let gone = list
         .columns
         .iter_all()
-        .filter(|column| column.deleted && column.key == key)
+        .filter(|column| column.deleted && !column.replaced && column.key == key)
         .max_by_key(|column| column.id);
     if list.columns.by_key(key).is_some() {
         return Err(AppError::conflict("The list has a column of this key").at("/key", "taken"));

@@ -13,6 +13,7 @@ use super::columns::{
     Column, ColumnSet, ColumnType, MAX_COLUMNS, Options, ParseContext, check_key, check_name,
 };
 use super::relate::relate;
+use super::retype::OnLoss;
 use super::schema::List;
 use super::template::{LinkTemplate, ListTemplate};
 use crate::error::{AppError, FieldError};
@@ -39,7 +40,8 @@ pub struct ColumnSpec {
     pub options: Option<Value>,
     #[serde(default)]
     pub required: bool,
-    /// Not built yet: `true` is refused.
+    /// No two items outside the trash hold the same value, text compared without regard to case. Of types that
+    /// hold one value; without a default.
     #[serde(default)]
     pub unique: bool,
     #[schema(value_type = Option<Object>)]
@@ -51,14 +53,17 @@ pub struct ColumnSpec {
 #[serde(deny_unknown_fields)]
 pub struct ColumnPatch {
     pub name: Option<String>,
-    /// Not built yet: another type is refused.
+    /// Another type: values are read as imports read them. Refused with 422 `lossy` and a sample where some can't
+    /// be, unless `on_loss` says otherwise; with 422 `no_conversion` where the types have nothing in common.
     #[serde(rename = "type")]
     pub ty: Option<String>,
+    /// Beside another `type`: what happens to values that it can't hold.
+    pub on_loss: Option<OnLoss>,
     /// Only choices may be added, renamed (`"was"`) and reordered beside other options.
     #[schema(value_type = Option<Object>)]
     pub options: Option<Value>,
     pub required: Option<bool>,
-    /// Not built yet: `true` is refused.
+    /// `true` is refused with a sample, 409 `not_unique`, where values stand more than once.
     pub unique: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Object>)]
@@ -224,13 +229,6 @@ fn new_column(
     }
     let name = spec.name.as_deref().unwrap_or(&spec.key);
     check_name(name).map_err(|error| one("/name", error.code, error.message))?;
-    if spec.unique {
-        return Err(one(
-            "/unique",
-            "not_built",
-            "unique columns are not built yet".into(),
-        ));
-    }
     let ty = ColumnType::from_request(&spec.ty).map_err(|error| vec![error])?;
     let null = Value::Null;
     let options = Options::from_json(ty, spec.options.as_ref().unwrap_or(&null), None)?;
@@ -241,9 +239,11 @@ fn new_column(
         ty,
         options,
         required: spec.required,
+        unique: spec.unique,
         default: None,
         position,
         deleted: false,
+        replaced: false,
     };
     if ty.is_read_only() && (spec.required || spec.default.is_some()) {
         return Err(one(
@@ -265,7 +265,30 @@ fn new_column(
     }
     column.default = default_of(&column, spec.default.as_deref())
         .map_err(|(code, message)| one("/default", code, message))?;
+    check_unique(&column).map_err(|error| vec![error])?;
     Ok(column)
+}
+
+/// Whether the column may be unique, if it is.
+fn check_unique(column: &Column) -> Result<(), FieldError> {
+    let refused = |path: &str, code: &'static str, message: &str| {
+        Err(FieldError {
+            path: path.to_owned(),
+            code: code.into(),
+            message: message.to_owned(),
+        })
+    };
+    match column.unique {
+        true if !column.ty.may_be_unique() => {
+            let message = "columns of this type can't be unique";
+            refused("/unique", "cannot_be_unique", message)
+        }
+        true if column.default.is_some() => {
+            let message = "a unique column has no default: a second item would hold it too";
+            refused("/default", "unique_default", message)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn default_of(
@@ -289,7 +312,7 @@ fn default_of(
         .map_err(|error| (error.code, error.message))
 }
 
-/// The list with a changed column, and that column.
+/// The list with a changed column, and that column. Another type is `retype`'s to give.
 pub fn change_column(
     list: &List,
     key: &str,
@@ -302,23 +325,10 @@ pub fn change_column(
         check_name(name).map_err(|error| AppError::field("/name", error.code, error.message))?;
         column.name = name.trim().to_owned();
     }
-    if patch
-        .ty
-        .as_deref()
-        .is_some_and(|ty| ty != column.ty.as_str())
-    {
-        return Err(AppError::field(
-            "/type",
-            "not_built",
-            "changing a column's type is not built yet",
-        ));
-    }
-    if patch.unique == Some(true) {
-        return Err(AppError::field(
-            "/unique",
-            "not_built",
-            "unique columns are not built yet",
-        ));
+    column.unique = patch.unique.unwrap_or(column.unique);
+    if patch.on_loss.is_some() && patch.ty.is_none() {
+        let message = "say which type the column should have";
+        return Err(AppError::field("/on_loss", "needs_type", message));
     }
     if let Some(options) = &patch.options {
         let options =
@@ -355,6 +365,7 @@ pub fn change_column(
         column.default = default_of(&column, Some(default))
             .map_err(|(code, message)| AppError::field("/default", code, message))?;
     }
+    check_unique(&column).map_err(|error| AppError::fields(vec![error]))?;
     let mut columns: Vec<Column> = list.columns.iter_all().cloned().collect();
     if let Some(slot) = columns.iter_mut().find(|other| other.id == column.id) {
         *slot = column.clone();

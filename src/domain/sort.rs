@@ -224,9 +224,11 @@ mod tests {
                 _ => Options::default(),
             },
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         };
         ColumnSet::new((0..).zip(types).map(column).collect())
     }

@@ -21,7 +21,7 @@ use crate::error::ErrorCode;
 use crate::error::Problem;
 use crate::wire::comments::{CommentIn, CommentOut, CommentPatchIn};
 use crate::wire::forms::{FormAnswersIn, FormLinkOut, FormOut, FormReceipt};
-use crate::wire::lists::{ColumnOut, ListOut};
+use crate::wire::lists::{ColumnOut, ListOut, OutlookOut};
 use crate::wire::people::{InviteOut, MemberOut, MembershipOut, WorkspaceOut};
 use crate::wire::undo::{RestoreToIn, UndoIn, Undone};
 use crate::wire::views::{ViewIn, ViewOut, ViewPatchIn};
@@ -210,6 +210,7 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<ColumnSpec>(&mut schemas);
     with_parts::<ColumnPatch>(&mut schemas);
     with_parts::<ColumnOut>(&mut schemas);
+    with_parts::<OutlookOut>(&mut schemas);
     with_parts::<ColumnsPage>(&mut schemas);
     with_parts::<items::ItemsIn>(&mut schemas);
     with_parts::<items::PatchesIn>(&mut schemas);

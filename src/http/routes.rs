@@ -109,6 +109,7 @@ pub fn table() -> Vec<Route> {
         GET "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(Read), columns::show, "A column" => 200 "ColumnOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::update, "Change a column" ("ColumnPatch") => 200 "ColumnOut";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}" Member(WriteSchema), columns::delete, "Take a column away; a link column with its inverse" => 204;
+        POST "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}/preview" Member(WriteSchema), columns::preview, "What another `type` would do to the column's values; the body is the change" ("ColumnPatch") => 200 "OutlookOut";
         POST "/workspaces/{workspace_id}/lists/{list_id}/columns/{key}/restore" Member(WriteSchema), columns::restore, "Take back the column that was deleted last under this key, with its cells; a link column with its inverse and its links" => 200 "ColumnOut";
 
         GET "/workspaces/{workspace_id}/lists/{list_id}/items" Member(Read), items_query::index, "A page of items" ["filter" "q" "sort" "columns" "expand" "limit" "cursor" "count" "as_of"] => 200 "ItemsPage";

@@ -14,6 +14,7 @@ use sqlx::PgConnection;
 use super::{Db, StoreError, Tx};
 use crate::domain::links::{Pair, Row};
 use crate::domain::log::{EventHeader, Hash};
+use crate::domain::unique::Moved;
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 
 /// The move of the log's head that this transaction makes.
@@ -89,6 +90,8 @@ pub struct GroupWrite {
     pub numbers: BTreeMap<ListId, i64>,
     /// One row a link, as the group leaves it.
     pub links: Vec<LinkRow>,
+    /// The values of unique columns that another item, or nobody, holds after it.
+    pub keys: Vec<Moved>,
 }
 
 /// A link as it stands after the group.
@@ -121,14 +124,25 @@ macro_rules! write_group {
          $28,$29,$30,$31,$32,$33,$34,$35,$36,$37,$38,$39,$40,$41,$42,$43,$44,$45,$46)"
     };
 }
+/// Then what it linked (`migration/src/sql/links.sql`): OFFSET keeps the one from being drawn into the other.
+macro_rules! write_links {
+    () => {
+        concat!(
+            "SELECT CASE written WHEN 'done' THEN \
+             estatebase.write_links($1,$47,$48,$49,$50,$51,$52,$53,$54,$55,$56) ELSE written END FROM (",
+            write_group!(),
+            " AS written OFFSET 0) AS g"
+        )
+    };
+}
 const GROUP: &str = write_group!();
-/// The group first, then what it linked (`migration/src/sql/links.sql`): OFFSET keeps the one from being
-/// drawn into the other.
-const GROUP_WITH_LINKS: &str = concat!(
+const GROUP_WITH_LINKS: &str = write_links!();
+/// And then who holds the values of unique columns (`migration/src/sql/unique.sql`).
+const GROUP_WITH_KEYS: &str = concat!(
     "SELECT CASE written WHEN 'done' THEN \
-     estatebase.write_links($1,$47,$48,$49,$50,$51,$52,$53,$54,$55,$56) ELSE written END FROM (",
-    write_group!(),
-    " AS written OFFSET 0) AS g"
+     estatebase.write_keys($1,$57,$58,$59,$60,$61) ELSE written END FROM (",
+    write_links!(),
+    " OFFSET 0) AS k (written)"
 );
 
 /// How long the database may take to answer before its answer counts as lost.
@@ -181,9 +195,10 @@ async fn write(
     now: DateTime<Utc>,
 ) -> Result<Written, StoreError> {
     let head = &group.head;
-    let statement = match group.links.is_empty() {
-        true => GROUP,
-        false => GROUP_WITH_LINKS,
+    let statement = match (group.links.is_empty(), group.keys.is_empty()) {
+        (true, true) => GROUP,
+        (false, true) => GROUP_WITH_LINKS,
+        (_, false) => GROUP_WITH_KEYS,
     };
     let mut query = sqlx::query_scalar::<_, String>(statement)
         .bind(head.workspace.uuid())
@@ -251,7 +266,7 @@ async fn write(
         .bind(column(&numbers, |(list, _)| list.uuid()))
         .bind(column(&numbers, |(_, next)| **next));
     let links = &group.links;
-    if !links.is_empty() {
+    if statement != GROUP {
         query = query
             .bind(column(links, |l| l.pair.relation.list.uuid()))
             .bind(column(links, |l| l.pair.relation.column.to_string()))
@@ -265,6 +280,15 @@ async fn write(
             .bind(column(links, |l| {
                 l.row.map_or(-1_i16, |row| i16::from(row.live))
             }));
+    }
+    let keys = &group.keys;
+    if !keys.is_empty() {
+        query = query
+            .bind(column(keys, |k| k.key.list.uuid()))
+            .bind(column(keys, |k| k.key.column.to_string()))
+            .bind(column(keys, |k| k.key.hash.as_slice()))
+            .bind(column(keys, |k| k.was_held))
+            .bind(column(keys, |k| k.holder.map(ItemId::uuid)));
     }
     match query.fetch_one(connection).await {
         Ok(answer) if answer == "done" => Ok(Written::Done),

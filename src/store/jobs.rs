@@ -84,6 +84,14 @@ pub struct JobProgress {
     pub errors: Vec<RowError>,
 }
 
+impl JobProgress {
+    /// So many rows that counted as created were refused after all.
+    pub fn refuse(&mut self, rows: u64) {
+        self.created = self.created.saturating_sub(rows);
+        self.failed += rows;
+    }
+}
+
 /// A cell because of which a row was not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowError {

@@ -114,6 +114,8 @@ pub async fn save_columns(
                 columns::Column::Kind,
                 columns::Column::Options,
                 columns::Column::Required,
+                columns::Column::IsUnique,
+                columns::Column::IsReplaced,
                 columns::Column::DefaultValue,
                 columns::Column::Position,
                 columns::Column::DeletedAt,
@@ -156,6 +158,8 @@ fn column_row(
         kind: Set(column.ty.as_str().to_owned()),
         options: Set(column.options.to_stored()),
         required: Set(column.required),
+        is_unique: Set(column.unique),
+        is_replaced: Set(column.replaced),
         default_value: Set(column.default.as_ref().and_then(|cell| {
             let mut json = String::new();
             column.write_wire_cell(cell, &mut json);
@@ -181,9 +185,11 @@ fn column(row: columns::Model) -> Result<Column, StoreError> {
         ty,
         options,
         required: row.required,
+        unique: row.is_unique,
         default: None,
         position: row.position,
         deleted: row.deleted_at.is_some(),
+        replaced: row.is_replaced,
     };
     if let Some(default) = row.default_value {
         let context = ParseContext { members: &|_| true };

@@ -102,6 +102,12 @@ impl Tx {
         Ok(())
     }
 
+    /// From here on pages follow their index, whatever the transaction was begun for.
+    pub async fn follow_the_index(&mut self) -> Result<(), StoreError> {
+        sqlx::raw_sql(ALONG_THE_INDEX).execute(self.conn()).await?;
+        Ok(())
+    }
+
     /// The connection, for raw SQL.
     pub fn conn(&mut self) -> &mut sqlx::PgConnection {
         self.inner.get_mut()

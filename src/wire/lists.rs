@@ -5,8 +5,9 @@ use serde_json::Value;
 
 use crate::domain::columns::Column;
 use crate::domain::item::time;
+use crate::domain::retype::{Loss, Outlook};
 use crate::domain::schema::List;
-use crate::ids::{ListId, UserId};
+use crate::ids::{ItemId, ListId, UserId};
 
 /// A list with its columns, in their order.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -34,6 +35,7 @@ pub struct ColumnOut {
     #[schema(value_type = Object)]
     pub options: Value,
     pub required: bool,
+    pub unique: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub default: Option<Value>,
@@ -64,6 +66,7 @@ impl ColumnOut {
             ty: column.ty.as_str().to_owned(),
             options: column.options.to_json(),
             required: column.required,
+            unique: column.unique,
             default: column.default.as_ref().and_then(|cell| {
                 let mut json = String::new();
                 column.write_wire_cell(cell, &mut json);
@@ -71,6 +74,46 @@ impl ColumnOut {
             }),
             read_only: column.ty.is_read_only(),
             position: column.position,
+        }
+    }
+}
+
+/// What another type would do to a column's values, those in the trash too.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct OutlookOut {
+    pub values: u64,
+    /// So many can't be of that type.
+    pub lost: u64,
+    /// Up to ten of them.
+    pub samples: Vec<LossOut>,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct LossOut {
+    #[schema(value_type = uuid::Uuid)]
+    pub item: ItemId,
+    #[schema(value_type = Object)]
+    pub value: Value,
+    pub code: String,
+    pub message: String,
+}
+
+impl OutlookOut {
+    pub fn new(from: &Column, outlook: &Outlook) -> OutlookOut {
+        let sample = |loss: &Loss| {
+            let mut value = String::new();
+            from.write_wire_cell(&loss.cell, &mut value);
+            LossOut {
+                item: loss.item,
+                value: serde_json::from_str(&value).unwrap_or_default(),
+                code: loss.code.to_owned(),
+                message: loss.message.clone(),
+            }
+        };
+        OutlookOut {
+            values: outlook.values,
+            lost: outlook.lost,
+            samples: outlook.samples.iter().map(sample).collect(),
         }
     }
 }

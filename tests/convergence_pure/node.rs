@@ -13,6 +13,7 @@ use estatebase::domain::membership::{Members, judge_role};
 use estatebase::domain::roles::{Action, Role};
 use estatebase::domain::schema::{List, Schema};
 use estatebase::domain::schema_change::{add_columns, drop_column};
+use estatebase::domain::unique::Holders;
 use estatebase::ids::{ItemId, ListId, UserId};
 use serde_json::{Value, json};
 
@@ -284,6 +285,7 @@ impl<'a> Group<'a> {
             schema: &self.node.schema,
             items: &self.node.items,
             members: &members,
+            holders: &Holders::default(),
             links: &Book::default(),
             show: false,
             next_number: self.node.next_number,

@@ -70,6 +70,9 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         }
         ("PATCH", "/lists/{list_id}/columns/{key}") => with("admin", 200, json!({"name": "Named"})),
         ("DELETE", "/lists/{list_id}/columns/{key}") => row("admin", 204),
+        ("POST", "/lists/{list_id}/columns/{key}/preview") => {
+            with("admin", 200, json!({"type": "text"}))
+        }
         ("POST", "/lists/{list_id}/columns/{key}/restore") => row("admin", 409),
         ("GET", "/lists/{list_id}/items" | "/lists/{list_id}/trash") => row("viewer", 200),
         ("POST", "/lists/{list_id}/items/query") => with("viewer", 200, json!({})),

@@ -11,10 +11,12 @@ use csv::StringRecord;
 
 use super::reader::{Checkpoint, ReadError, Rows};
 use crate::domain::cell::{Values, write_stored};
-use crate::domain::columns::{ColumnSet, write_wire};
+use crate::domain::columns::{Column, ColumnSet, write_wire};
 use crate::domain::import::Refusal;
-use crate::domain::import::item_id::item_id;
+use crate::domain::import::item_id::{item_id, row_of};
+use crate::domain::import::options::OnError;
 use crate::domain::import::plan::{Binding, ImportPlan};
+use crate::domain::unique::NOT_UNIQUE;
 use crate::error::AppError;
 use crate::ids::{ItemId, JobId, ListId, UserId};
 use crate::store::jobs::{JobProgress, RowError};
@@ -56,6 +58,8 @@ pub struct ImportBatch {
     /// The rows written out, beside the commit of the batch before; `None` leaves it to the sink.
     pub encoded: Option<Encoded>,
     pub progress: JobProgress,
+    /// A row that can't be stored ends the job.
+    pub aborts: bool,
     /// Nothing follows: the job has succeeded. The only batch that may have no rows.
     pub last: bool,
 }
@@ -102,8 +106,52 @@ impl Encoded {
 pub struct ImportedBatch {
     /// The workspace's sequence number after it.
     pub seq: u64,
+    /// Rows of it that could not be stored beside what stands.
+    pub refused: u64,
     /// People are editing beside it: smaller batches make them wait for less.
     pub crowded: bool,
+}
+
+impl ImportBatch {
+    /// The batch without rows whose values another item holds: each of them failed, on its own.
+    pub fn without(&self, refused: &[(usize, Vec<&Column>)]) -> ImportBatch {
+        let mut batch = self.clone();
+        batch.encoded = None;
+        batch.progress.refuse(refused.len().try_into().unwrap_or(0));
+        let mut left = Vec::with_capacity(batch.rows.len());
+        let mut gone = refused.iter().peekable();
+        for (index, (item, values)) in batch.rows.into_iter().enumerate() {
+            let Some((_, taken)) = gone.next_if(|(refused, _)| *refused == index) else {
+                left.push((item, values));
+                continue;
+            };
+            if batch.progress.failed <= REPORTED_ROWS {
+                let errors = taken.iter().take(REPORTED_CELLS);
+                let errors = errors.map(|column| not_unique(item, column, &values));
+                let numbered = (0..).zip(errors);
+                let numbered = numbered.map(|(ordinal, error)| RowError { ordinal, ..error });
+                batch.progress.errors.extend(numbered);
+            }
+        }
+        batch.rows = left;
+        batch
+    }
+}
+
+fn not_unique(item: ItemId, column: &Column, values: &Values) -> RowError {
+    let mut value = String::new();
+    if let Some(cell) = values.get(&column.id) {
+        column.write_wire_cell(cell, &mut value);
+    }
+    let text = serde_json::from_str::<String>(&value).unwrap_or(value);
+    let message = "Another item holds this value, and its column is unique".to_owned();
+    row_error(
+        u64::from(row_of(item)),
+        &column.key,
+        &text,
+        NOT_UNIQUE,
+        message,
+    )
 }
 
 /// Takes batches and commits each as one transaction: rows, event and progress.
@@ -179,6 +227,7 @@ pub struct Batches {
     progress: JobProgress,
     /// A batch is so much smaller than it might be.
     way: u64,
+    aborts: bool,
     done: bool,
 }
 
@@ -209,6 +258,7 @@ impl Batches {
             size,
             progress,
             way: 1,
+            aborts: plan.on_error == OnError::Abort,
             done: false,
         })
     }
@@ -268,6 +318,7 @@ impl Batches {
                 errors,
                 ..self.progress.clone()
             },
+            aborts: self.aborts,
             last: self.done,
         }))
     }
@@ -349,9 +400,8 @@ mod tests {
 
     use super::*;
     use crate::domain::cell::{Cell, ColumnId};
-    use crate::domain::columns::{Column, ColumnType, Options};
+    use crate::domain::columns::{ColumnType, Options};
     use crate::domain::import::dialect::{Dialect, LineEnd};
-    use crate::domain::import::options::OnError;
     use crate::domain::import::plan::{PlannedColumn, PlannedTarget};
 
     const AGENT: UserId = UserId(Uuid::from_u128(7));
@@ -364,9 +414,11 @@ mod tests {
             ty,
             options: Options::default(),
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         }
     }
 

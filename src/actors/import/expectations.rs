@@ -359,9 +359,11 @@ fn sales_of_sacramento_go_into_the_lists_of_the_template() {
             ty: column.ty,
             options: ColumnOptions::from_json(column.ty, &column.options, None).unwrap(),
             required: column.required,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         })
         .collect();
     let said = [

@@ -32,9 +32,11 @@ pub(super) fn columns_of(plan: &ImportPlan) -> ColumnSet {
         ty: new.ty,
         options: ColumnOptions::from_json(new.ty, &new.options, None).unwrap(),
         required: false,
+        unique: false,
         default: None,
         position: i32::try_from(number).unwrap(),
         deleted: false,
+        replaced: false,
     });
     ColumnSet::new(columns.collect())
 }
@@ -124,6 +126,7 @@ impl Memory {
         stored.done = batch.last;
         Ok(ImportedBatch {
             seq: 1,
+            refused: 0,
             crowded: false,
         })
     }

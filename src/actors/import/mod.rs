@@ -233,18 +233,23 @@ async fn attempt<S: BatchSink>(
         return Ok(None);
     }
     let mut next = parsed(parse(job.open().await?).await)?;
-    let mut crowded = false;
-    while let Some(batch) = next.1 {
+    let (mut crowded, mut refused) = (false, 0);
+    while let Some(mut batch) = next.1 {
         if stop.is_cancelled() {
             return Ok(None);
         }
+        // The file was read ahead: it does not know of them.
+        batch.progress.refuse(refused);
         let last = batch.last.then(|| batch.progress.clone());
         next.0.give_way(crowded);
         let ahead = parse(next.0);
         let begun = Instant::now();
-        crowded = sink.import_batch(batch).await.map_err(judge)?.crowded;
+        let imported = sink.import_batch(batch).await.map_err(judge)?;
+        crowded = imported.crowded;
+        refused += imported.refused;
         let took = begun.elapsed();
-        if let Some(progress) = last {
+        if let Some(mut progress) = last {
+            progress.refuse(imported.refused);
             return Ok(Some(progress));
         }
         if crowded {
@@ -301,6 +306,7 @@ fn judge(error: AppError) -> Ended {
         | ErrorCode::Invalid
         | ErrorCode::Forbidden
         | ErrorCode::NotFound
+        | ErrorCode::NotUnique
         | ErrorCode::Gone
         | ErrorCode::TooLarge => Ended::Failed(error, Vec::new()),
         _ => Ended::Interrupted(error),

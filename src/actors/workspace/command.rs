@@ -130,6 +130,8 @@ pub enum Outcome {
         list: Arc<List>,
         items: Vec<Arc<Item>>,
     },
+    /// A batch of an import, but for so many rows.
+    Imported { refused: u64 },
     /// Ready to be given.
     Ready(Answer),
 }
@@ -139,6 +141,7 @@ impl Reply {
     pub fn into_answer(self, shape: &Shape) -> Answer {
         match self.outcome {
             Outcome::Ready(answer) => answer,
+            Outcome::Imported { .. } => Answer::empty(),
             Outcome::Items { list, items } => answer_items(shape, self.seq, &list, &items),
         }
     }

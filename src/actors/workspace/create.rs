@@ -197,6 +197,7 @@ fn first_event(new: &NewWorkspace, lists: &[List], now: chrono::DateTime<Utc>) -
         ops: Vec::new(),
         numbers: BTreeMap::new(),
         links: Vec::new(),
+        keys: Vec::new(),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::domain::edit::{Bench, Verdict, judge};
 use crate::domain::item::{Item, Place};
 use crate::domain::links::Book;
 use crate::domain::log::{Actor, mark};
+use crate::domain::unique::Holders;
 use crate::error::AppError;
 use crate::ids::{ListId, UserId};
 use crate::store::commit::{GroupWrite, HeadMove, ItemRow, LinkRow};
@@ -33,6 +34,7 @@ pub(super) struct Group {
     /// Items as the group's commands leave them.
     overlay: HashMap<Place, Arc<Item>>,
     links: Book,
+    holders: Holders,
     /// Items before the group: the versions that must still stand.
     before: HashMap<Place, i64>,
     stored: BTreeMap<Place, String>,
@@ -42,7 +44,12 @@ pub(super) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(core: &Core, known: HashMap<Place, Arc<Item>>, links: Book) -> Group {
+    pub(super) fn new(
+        core: &Core,
+        known: HashMap<Place, Arc<Item>>,
+        links: Book,
+        holders: Holders,
+    ) -> Group {
         Group {
             members: Vec::new(),
             before: known
@@ -51,6 +58,7 @@ impl Group {
                 .collect(),
             overlay: known,
             links,
+            holders,
             stored: BTreeMap::new(),
             next_numbers: BTreeMap::new(),
             // Postgres keeps microseconds: what is hashed must be what is stored.
@@ -81,6 +89,7 @@ impl Group {
             self.stored.insert(place, stored.to_owned());
         }
         self.links.take(std::mem::take(&mut verdict.links));
+        self.holders.take(std::mem::take(&mut verdict.handed));
         if self.next_number(core, verdict.list.id) != verdict.next_number {
             self.next_numbers
                 .insert(verdict.list.id, verdict.next_number);
@@ -105,20 +114,28 @@ impl Group {
             form.judge(list, command)?;
         }
         let members = |user: UserId| core.members.contains_key(&user);
-        judge(
+        let verdict = judge(
             command,
             &Bench {
                 schema: &core.schema,
                 items: &self.overlay,
                 members: &members,
                 links: &self.links,
+                holders: &self.holders,
                 show: request.shape.shows_items(),
                 next_number: self.next_number(core, command.list()),
                 seq: self.seq + 1,
                 now: self.now,
                 by: request.user,
             },
-        )
+        );
+        verdict.map_err(|mut refusal| {
+            if matches!(request.actor, Actor::Form(_)) {
+                // How things stand is for members to see.
+                refusal.current = None;
+            }
+            refusal
+        })
     }
 
     fn next_number(&self, core: &Core, list: ListId) -> i64 {
@@ -180,6 +197,7 @@ impl Group {
             ops,
             numbers: self.next_numbers.clone(),
             links: self.link_rows(),
+            keys: self.holders.moved().collect(),
         }
     }
 
@@ -390,7 +408,7 @@ mod tests {
             }],
             typecast: false,
         };
-        let mut group = Group::new(&core, HashMap::new(), Book::default());
+        let mut group = Group::new(&core, HashMap::new(), Book::default(), Holders::default());
         for job in [job(maker, create()), job(editor, edit())] {
             assert!(group.take(&core, job).is_ok());
         }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::catch_up::catch_up;
-use super::command::{Answer, Command, Job, Outcome, Reply, Request};
+use super::command::{Command, Job, Outcome, Reply, Request};
 use super::core::Core;
 use super::done::Done;
 use super::durable::{Attempt, Failure, commit_in, in_doubt};
@@ -22,7 +22,8 @@ use crate::domain::event::ITEMS_IMPORTED;
 use crate::domain::log::mark;
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
-use crate::error::AppError;
+use crate::domain::unique::{Holders, hand_out, keys};
+use crate::error::{AppError, ErrorCode};
 use crate::ids::{ItemId, UserId};
 use crate::store::commit::{GroupWrite, ItemRow, PATIENCE, PayloadRow};
 use crate::store::{self, Db, Purpose, Tx};
@@ -31,11 +32,13 @@ use crate::store::{self, Db, Purpose, Tx};
 pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     let mut done = Done::default();
     let result = match commit(db, core, &job.request).await {
-        Ok((seq, batch)) => {
-            done.batches.extend(batch);
+        Ok(imported) => {
+            done.batches.extend(imported.told);
             Ok(Reply {
-                seq,
-                outcome: Outcome::Ready(Answer::empty()),
+                seq: core.seq,
+                outcome: Outcome::Imported {
+                    refused: imported.refused,
+                },
             })
         }
         Err(Attempt::Refused(error)) => Err(error),
@@ -53,11 +56,14 @@ pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     done
 }
 
-async fn commit(
-    db: &Db,
-    core: &mut Core,
-    request: &Request,
-) -> Result<(i64, Option<EventBatch>), Attempt> {
+/// What a batch came to.
+struct Imported {
+    told: Option<EventBatch>,
+    /// Rows that were not stored: others hold their values.
+    refused: u64,
+}
+
+async fn commit(db: &Db, core: &mut Core, request: &Request) -> Result<Imported, Attempt> {
     let Command::Import(batch) = &request.command else {
         return Err(AppError::internal(anyhow::anyhow!("not a batch of an import")).into());
     };
@@ -67,10 +73,13 @@ async fn commit(
     }
     let list = Arc::clone(list_of(batch.list, &core.schema)?);
     let mut tx = Tx::begin(db, core.id, Purpose::Commit).await?;
+    let (holders, batch, refused) = sift(&mut tx, core, &list, batch).await?;
+    let batch = &batch;
     if batch.rows.is_empty() {
         advance(&mut tx, core, batch).await?;
         tx.commit().await?;
-        return Ok((core.seq, None));
+        let told = None;
+        return Ok(Imported { told, refused });
     }
     let now = Utc::now().trunc_subsecs(6);
     let next = core.next_numbers.get(&list.id).copied().unwrap_or(1);
@@ -114,6 +123,7 @@ async fn commit(
         ops: Vec::new(),
         numbers,
         links: Vec::new(),
+        keys: holders.moved().collect(),
     };
     db.in_time(PATIENCE, advance(&mut tx, core, batch)).await?;
     commit_in(db, core, tx, &write, now).await?;
@@ -125,16 +135,41 @@ async fn commit(
     core.hash = write.head.hash;
     core.next_numbers.insert(list.id, made.next_number);
     let event = EncodedEvent::new(&entry.header, &entry.hash, &[Some(&text)]);
-    Ok((
-        core.seq,
-        Some(EventBatch::new(
-            core.id,
-            after,
-            core.seq,
-            &mark(&core.hash),
-            vec![event],
-        )),
-    ))
+    let mark = mark(&core.hash);
+    let told = EventBatch::new(core.id, after, core.seq, &mark, vec![event]);
+    Ok(Imported {
+        told: Some(told),
+        refused,
+    })
+}
+
+/// The batch without the rows whose values others hold: all are asked for in one statement. What is left
+/// holds its own from then on.
+async fn sift(
+    tx: &mut Tx,
+    core: &Core,
+    list: &List,
+    batch: &Arc<ImportBatch>,
+) -> Result<(Holders, Arc<ImportBatch>, u64), Attempt> {
+    let claimed = batch.rows.iter().flat_map(|(_, values)| keys(list, values));
+    let claimed = claimed.map(|(_, key)| key).collect();
+    let mut holders = Holders::asked(store::unique::holders(tx, core.id, &claimed).await?);
+    let (handed, refused) = hand_out(list, &holders, &batch.rows);
+    holders.take(handed);
+    if refused.is_empty() {
+        return Ok((holders, Arc::clone(batch), 0));
+    }
+    let batch_left = batch.without(&refused);
+    let first = batch_left.progress.errors.first();
+    if batch.aborts
+        && let Some(first) = first
+    {
+        let detail = format!("Row {} can't be stored: {}", first.row, first.message);
+        let error = AppError::new(ErrorCode::NotUnique, detail);
+        return Err(error.at("/file", "bad_rows").into());
+    }
+    let count = u64::try_from(refused.len()).unwrap_or(0);
+    Ok((holders, Arc::new(batch_left), count))
 }
 
 async fn advance(tx: &mut Tx, core: &Core, batch: &ImportBatch) -> Result<(), Attempt> {

@@ -8,7 +8,7 @@ use super::done::{Done, refuse_all};
 use super::durable::{Failure, commit, in_doubt};
 use super::group::Group;
 use super::known;
-use super::links;
+use super::{links, unique};
 use crate::domain::item::Place;
 use crate::error::AppError;
 use crate::store::{Db, Purpose, StoreError};
@@ -40,7 +40,11 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
             Ok(items) => items,
             Err(error) => return refuse_all(done, waiting, error.into()),
         };
-        let mut group = Group::new(core, items, links);
+        let holders = match unique::read(db, held.as_mut(), core, &waiting, &items).await {
+            Ok(holders) => holders,
+            Err(error) => return refuse_all(done, waiting, error.into()),
+        };
+        let mut group = Group::new(core, items, links, holders);
         let mut refused = Vec::new();
         for job in waiting {
             if let Err(refusal) = group.take(core, job) {

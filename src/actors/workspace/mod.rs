@@ -25,6 +25,7 @@ mod recent;
 mod tail;
 mod tails;
 mod undo;
+mod unique;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;

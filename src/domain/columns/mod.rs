@@ -59,11 +59,15 @@ pub struct Column {
     pub ty: ColumnType,
     pub options: Options,
     pub required: bool,
+    /// Whether no two living items hold the same value.
+    pub unique: bool,
     /// What a new item gets when nothing is said.
     pub default: Option<Cell>,
     /// Columns stand in this order, older ones first where it is the same.
     pub position: i32,
     pub deleted: bool,
+    /// Another took its place by a change of type (see `retype`): it comes back by undoing that alone.
+    pub replaced: bool,
 }
 
 /// What [`Column::parse_json`] must ask its caller.

@@ -15,9 +15,11 @@ pub(super) fn column(ty: ColumnType, options: &str) -> Column {
         ty,
         options: Options::from_json(ty, &options, None).unwrap(),
         required: false,
+        unique: false,
         default: None,
         position: 0,
         deleted: false,
+        replaced: false,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::domain::event::ITEMS_CHANGED;
 use crate::domain::item::{Item, Place};
 use crate::domain::links::{CellAt, CellEdit, Diff, Drafted, Edits, How};
 use crate::domain::schema::List;
+use crate::domain::unique::{Handed, hand_over};
 use crate::error::AppError;
 use crate::ids::ItemId;
 
@@ -29,6 +30,8 @@ pub struct Verdict {
     /// Further items whose cells show the links that it changed.
     pub others: Vec<Other>,
     pub links: Drafted,
+    /// Values of unique columns that change hands.
+    pub handed: Handed,
     /// The items with their links, where that was asked for.
     pub shown: Option<Vec<Arc<Item>>>,
     pub next_number: i64,
@@ -152,6 +155,7 @@ impl<'b> Trial<'b> {
             stored: Vec::with_capacity(self.entries.len()),
             others: Vec::new(),
             links: Drafted::default(),
+            handed: Handed::new(),
             shown: None,
             next_number: self.next_number,
         };
@@ -170,6 +174,7 @@ impl<'b> Trial<'b> {
             verdict.stored.push(stored);
         }
         errors.into_result()?;
+        verdict.handed = self.hand_over(&verdict.items)?;
         for (place, diff) in diffs {
             verdict.others.extend(self.other(place, &diff));
         }
@@ -178,6 +183,14 @@ impl<'b> Trial<'b> {
         }
         verdict.links = self.links.into_drafted();
         Ok(verdict)
+    }
+
+    fn hand_over(&self, items: &[Arc<Item>]) -> Result<Handed, AppError> {
+        let before = |item: &Item| self.bench.items.get(&(self.list.id, item.id));
+        let both = items
+            .iter()
+            .map(|item| (before(item).map(Arc::as_ref), item.as_ref()));
+        hand_over(self.list, self.bench.holders, both)
     }
 
     /// An item at the other end, which is changed by its link alone.

@@ -34,9 +34,11 @@ fn columns() -> ColumnSet {
             _ => Options::default(),
         },
         required: false,
+        unique: false,
         default: None,
         position: 0,
         deleted: false,
+        replaced: false,
     };
     ColumnSet::new((0..).zip(ColumnType::ALL).map(column).collect())
 }

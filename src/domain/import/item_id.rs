@@ -26,6 +26,14 @@ pub fn item_id(job: JobId, row: u32) -> ItemId {
     ))
 }
 
+/// The row that became this item.
+pub fn row_of(item: ItemId) -> u32 {
+    let id = item.uuid().as_u128();
+    let high = (id >> 64 << ROW_LOW_BITS) & (0xFFF << ROW_LOW_BITS);
+    let low = (id >> (62 - ROW_LOW_BITS)) & ((1 << ROW_LOW_BITS) - 1);
+    u32::try_from(high | low).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -38,6 +46,7 @@ mod tests {
             let job = JobId(uuid::Builder::from_u128(seed).with_version(uuid::Version::SortRand).with_variant(uuid::Variant::RFC4122).into_uuid());
             let (first, second) = (item_id(job, a), item_id(job, b));
             prop_assert_eq!(a.cmp(&b), first.cmp(&second));
+            prop_assert_eq!((row_of(first), row_of(second)), (a, b));
             prop_assert_eq!(first.uuid().get_version_num(), 7);
             prop_assert_eq!(first.uuid().get_variant(), uuid::Variant::RFC4122);
             prop_assert_eq!(first.uuid().as_u128() >> 80, job.uuid().as_u128() >> 80);

@@ -185,9 +185,11 @@ mod tests {
             ty,
             options: Options::default(),
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         });
         ColumnSet::new(columns.collect())
     }

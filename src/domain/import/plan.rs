@@ -270,9 +270,11 @@ mod tests {
             ty,
             options: Default::default(),
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         }])
     }
 

@@ -50,11 +50,15 @@ pub struct ColumnBefore {
     ty: String,
     options: Value,
     required: bool,
+    #[serde(default)]
+    unique: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     default: Option<Box<RawValue>>,
     position: i32,
     #[serde(default)]
     deleted: bool,
+    #[serde(default)]
+    replaced: bool,
 }
 
 impl HeadBefore {
@@ -80,9 +84,11 @@ impl ColumnBefore {
             ty: column.ty.as_str().to_owned(),
             options: column.options.to_stored(),
             required: column.required,
+            unique: column.unique,
             default: default.and_then(|json| RawValue::from_string(json).ok()),
             position: column.position,
             deleted: column.deleted,
+            replaced: column.replaced,
         }
     }
 
@@ -95,9 +101,11 @@ impl ColumnBefore {
             ty: ColumnType::from_name(&self.ty)?,
             options: Options::from_stored(&self.options),
             required: self.required,
+            unique: self.unique,
             default: None,
             position: self.position,
             deleted: self.deleted,
+            replaced: self.replaced,
         };
         if let Some(default) = &self.default {
             let context = ParseContext { members: &|_| true };

@@ -28,6 +28,11 @@ pub enum Reshape {
     RestoreColumn {
         key: String,
     },
+    /// One column in the place of another, as before a change of type or its undoing.
+    SwapColumn {
+        back: ColumnId,
+        gone: ColumnId,
+    },
     ChangeColumn {
         key: String,
         patch: Box<ColumnPatch>,
@@ -157,6 +162,23 @@ impl<'a> Reshaped<'a> {
             .lists
             .get(&self.list)
             .ok_or_else(AppError::not_found)?;
+        if let Some((back, gone)) = self.swapped(before, after) {
+            // Since then the one in the place may have changed in whatever way but its number.
+            let same = now.columns.by_id(&gone.id).is_some_and(|now| {
+                let placed = Column {
+                    position: gone.position,
+                    ..now.clone()
+                };
+                placed == *gone
+            });
+            return match same {
+                true => Ok(Reshape::SwapColumn {
+                    back: back.id,
+                    gone: gone.id,
+                }),
+                false => Err(self.refused(Some(gone))),
+            };
+        }
         let id = self.changed_column(before, after)?;
         let both = before.columns.by_id(&id).zip(after.columns.by_id(&id));
         let (old, new) = both.ok_or_else(AppError::not_found)?;
@@ -166,13 +188,10 @@ impl<'a> Reshaped<'a> {
         let moved = old.name != new.name && stands.name != new.name
             || old.options != new.options && stands.options != new.options
             || old.required != new.required && stands.required != new.required
-            || old.default != new.default && stands.default != new.default
-            || old.ty != new.ty && stands.ty != new.ty;
+            || old.unique != new.unique && stands.unique != new.unique
+            || old.default != new.default && stands.default != new.default;
         if moved {
             return Err(self.refused(Some(new)));
-        }
-        if old.ty != new.ty {
-            return Err(not_undoable("A change of a column's type is not undone"));
         }
         let reordered = order(before) != order(after);
         if reordered && order(after) != order(now) {
@@ -183,6 +202,7 @@ impl<'a> Reshaped<'a> {
             name: (old.name != new.name).then(|| old.name.clone()),
             options: (old.options != new.options).then(|| options_back(old, stands)),
             required: (old.required != new.required).then_some(old.required),
+            unique: (old.unique != new.unique).then_some(old.unique),
             default: (old.default != new.default)
                 .then(|| default_back(old))
                 .flatten(),
@@ -195,6 +215,20 @@ impl<'a> Reshaped<'a> {
             key: new.key.clone(),
             patch: Box::new(patch),
         })
+    }
+
+    /// The columns of which one took the other's place: how the one stood before, and the other after.
+    fn swapped<'b>(&self, before: &'b List, after: &'b List) -> Option<(&'b Column, &'b Column)> {
+        let told = self.before.before.get(&self.list)?;
+        let ids = told.columns.keys();
+        let ids: Vec<ColumnId> = ids.filter_map(|id| ColumnId::parse(id)).collect();
+        let living = |list: &'b List, other: &List| {
+            let came = ids.iter().find(|id| {
+                living_column(list, **id).is_some() && living_column(other, **id).is_none()
+            });
+            living_column(list, *came?)
+        };
+        living(before, after).zip(living(after, before))
     }
 
     /// The column that was changed; where others were only numbered anew, the one that was moved.

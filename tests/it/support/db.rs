@@ -147,3 +147,21 @@ fn url(user: &str, database: &str) -> String {
     url.set_path(database);
     url.into()
 }
+
+/// How far what is held of unique columns is from the values of the living items: how many values are held
+/// by another, by nobody, or for nothing. No answer of the server's tells.
+pub(crate) async fn unheld(db: &TestDb) -> i64 {
+    let mut owner = PgConnection::connect(&db.owner_url()).await.unwrap();
+    sqlx::query_scalar(
+        r#"SELECT count(*) FROM (
+             SELECT i.workspace_id, i.list_id, c.id AS column_id,
+                 estatebase.unique_key(i."values"->>c.id) AS key, i.id
+             FROM estatebase.items i JOIN estatebase.columns c USING (workspace_id, list_id)
+             WHERE c.is_unique AND c.deleted_at IS NULL AND i.deleted_at IS NULL AND i."values" ? c.id
+         ) living FULL JOIN estatebase.unique_keys k USING (workspace_id, list_id, column_id, key)
+         WHERE living.id IS DISTINCT FROM k.item_id"#,
+    )
+    .fetch_one(&mut owner)
+    .await
+    .unwrap()
+}

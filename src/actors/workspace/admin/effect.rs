@@ -1,26 +1,33 @@
 //! What a judged change comes to: the parts that are written, the event that tells of them, the answer.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::super::command::Answer;
 use super::super::core::Core;
 use super::super::durable::Attempt;
+use crate::domain::cell::ColumnId;
 use crate::domain::columns::Column;
 use crate::domain::comment::Comment;
 use crate::domain::item::Place;
 use crate::domain::links::Relation;
 use crate::domain::past::Before;
+use crate::domain::retype::{OnLoss, Outlook};
 use crate::domain::roles::Role;
 use crate::domain::schema::{List, Schema};
+use crate::domain::unique::NOT_UNIQUE;
 use crate::domain::view::View;
-use crate::error::AppError;
+use crate::error::{AppError, ErrorCode};
 use crate::ids::{ItemId, JobId, ListId, UserId};
 use crate::store::forms::FormLink;
 use crate::store::invites::Invite;
 use crate::store::jobs::{NewJob, RowError};
+use crate::store::retype::Pair;
+use crate::store::unique::Duplicate;
 use crate::store::{self, StoreError, Tx};
-use crate::wire::lists::ColumnOut;
+use crate::wire::lists::{ColumnOut, OutlookOut};
 
 /// What a judged change writes.
 pub(super) enum Change {
@@ -40,6 +47,16 @@ pub(super) enum Change {
     Columns(ListId, Vec<Column>),
     /// Whether an item has one link at most, at either end.
     Single(Relation, bool, bool),
+    /// A column takes the values of the one behind it, as its type holds them.
+    Fill {
+        list: ListId,
+        pair: Box<(Column, Column)>,
+        on_loss: OnLoss,
+    },
+    /// A column is unique from here on.
+    Claim(ListId, Column),
+    /// It is so no more.
+    Release(ListId, Column),
     /// A relation that rested is seen again.
     Awake(Relation),
     QueueJob(Box<NewJob>),
@@ -113,6 +130,32 @@ impl Effect {
         if !before.is_empty() && self.unseen.is_none() {
             self.unseen = Some(json!(before));
         }
+    }
+
+    /// Columns that become unique, or stop being so, with how they stand after it: where one is deleted, its
+    /// values are nobody's.
+    pub(super) fn keep_unique(&mut self, schema: &Schema) {
+        let mut after: BTreeMap<(ListId, ColumnId), &Column> = BTreeMap::new();
+        for change in &self.changes {
+            if let Change::Columns(list, columns) = change {
+                after.extend(columns.iter().map(|column| ((*list, column.id), column)));
+            }
+        }
+        let holds = |column: &Column| column.unique && !column.deleted;
+        let held = |list: &ListId, id: &ColumnId| {
+            let list = schema.lists.get(list);
+            list.and_then(|list| list.columns.by_id(id))
+                .is_some_and(holds)
+        };
+        let turned = after.into_iter().filter_map(|((list, id), column)| {
+            match (held(&list, &id), holds(column)) {
+                (false, true) => Some(Change::Claim(list, column.clone())),
+                (true, false) => Some(Change::Release(list, column.clone())),
+                _ => None,
+            }
+        });
+        let turned: Vec<Change> = turned.collect();
+        self.changes.extend(turned);
     }
 
     /// The version that the answer's `ETag` names.
@@ -235,7 +278,63 @@ pub(super) async fn write(
                 other => other,
             }
         }
+        Change::Fill {
+            list,
+            pair,
+            on_loss,
+        } => {
+            // Others take the head before they take items.
+            store::log::head(tx, id, true).await?;
+            let is_member = |user: UserId| core.members.contains_key(&user);
+            let pair = Pair {
+                list: *list,
+                from: &pair.0,
+                to: &pair.1,
+                is_member: &is_member,
+            };
+            let may_lose = *on_loss == OnLoss::Clear;
+            let outlook = store::retype::fill(tx, id, pair, may_lose).await?;
+            if outlook.lost > 0 && !may_lose {
+                return Err(Attempt::Refused(lossy(pair.from, &outlook)));
+            }
+            Ok(())
+        }
+        Change::Claim(list, column) => {
+            let duplicates = store::unique::claim(tx, id, *list, column).await?;
+            if !duplicates.is_empty() {
+                return Err(Attempt::Refused(not_unique(column, &duplicates)));
+            }
+            Ok(())
+        }
+        Change::Release(list, column) => store::unique::release(tx, id, *list, column).await,
         Change::Awake(relation) => store::links::awake(tx, id, *relation).await,
     };
     Ok(written?)
+}
+
+/// 422, with a sample of the values that would be lost: `current`.
+fn lossy(from: &Column, outlook: &Outlook) -> AppError {
+    let told = json!(OutlookOut::new(from, outlook)).to_string();
+    let (lost, values) = (outlook.lost, outlook.values);
+    let message = format!("{lost} of {values} values can't be of that type");
+    AppError::field("/type", "lossy", message).with_current(told)
+}
+
+/// 409, with a sample of the values that stand more than once: `current.duplicates`.
+fn not_unique(column: &Column, duplicates: &[Duplicate]) -> AppError {
+    let told: Vec<Value> = duplicates
+        .iter()
+        .map(|duplicate| {
+            let mut value = String::new();
+            if let Some(cell) = column.read_stored_cell(&duplicate.stored) {
+                column.write_wire_cell(&cell, &mut value);
+            }
+            let value: Value = serde_json::from_str(&value).unwrap_or_default();
+            json!({"value": value, "count": duplicate.count, "items": duplicate.items})
+        })
+        .collect();
+    let detail = format!("Some values of {} stand more than once", column.key);
+    AppError::new(ErrorCode::NotUnique, detail)
+        .at("/unique", NOT_UNIQUE)
+        .with_current(json!({"duplicates": told}).to_string())
 }

@@ -15,6 +15,7 @@ use crate::domain::columns::Column;
 use crate::domain::edit::{list_of, moved};
 use crate::domain::membership::{judge_removal, judge_role};
 use crate::domain::relate::{Touched, inverse, relate, relation_of, restore_column, with};
+use crate::domain::retype::{Retyped, retype, swap_back};
 use crate::domain::roles::{Action, Role};
 use crate::domain::schema::{List, Schema};
 use crate::domain::schema_change::{
@@ -438,7 +439,24 @@ fn judge_schema(
             Ok(with_others(effect, others))
         }
         AdminCommand::UpdateColumn { list, key, patch } => {
-            let (changed, column) = change_column(list_of(*list, schema)?, key, patch, now)?;
+            let old = list_of(*list, schema)?;
+            let stands = old.columns.by_key(key).ok_or_else(AppError::not_found)?;
+            if patch
+                .ty
+                .as_deref()
+                .is_some_and(|ty| ty != stands.ty.as_str())
+            {
+                let retyped = retype(old, key, patch, now)?;
+                let (from, to) = (retyped.from.clone(), retyped.to.clone());
+                let mut effect = retyped_effect(retyped);
+                effect.changes.push(Change::Fill {
+                    list: *list,
+                    pair: Box::new((from, to)),
+                    on_loss: patch.on_loss.unwrap_or_default(),
+                });
+                return Ok(effect);
+            }
+            let (changed, column) = change_column(old, key, patch, now)?;
             let all = changed.columns.iter_all().cloned().collect();
             let mut effect = column_effect("column.updated", changed, vec![column.clone()], 200);
             mirror(&mut effect, schema, *list, &column);
@@ -447,6 +465,10 @@ fn judge_schema(
                 effect.changes.push(Change::Columns(*list, all));
             }
             Ok(effect)
+        }
+        AdminCommand::SwapColumn { list, back, gone } => {
+            let retyped = swap_back(list_of(*list, schema)?, *back, *gone, now)?;
+            Ok(retyped_effect(retyped))
         }
         AdminCommand::DeleteColumn { list, key } => {
             let (changed, dropped) = drop_column(list_of(*list, schema)?, key, now)?;
@@ -484,6 +506,23 @@ fn judge_schema(
             "not a command on the schema"
         ))),
     }
+}
+
+/// A column in the place of another. All are written: they may be numbered anew, and one key is free before
+/// the other takes it.
+fn retyped_effect(retyped: Retyped) -> Effect {
+    let Retyped { list, from, to } = retyped;
+    let out = ColumnOut::new(&to);
+    let data = json!({"list": list.id, "columns": [out]});
+    let others = list.columns.iter_all();
+    let behind = from.id;
+    let others = others.filter(|column| column.id != behind).cloned();
+    let columns: Vec<Column> = std::iter::once(from).chain(others).collect();
+    let id = list.id;
+    Effect::new("column.updated", data, 200, Some(json!(out)))
+        .on(id)
+        .with(Change::List(list))
+        .with(Change::Columns(id, columns))
 }
 
 /// Inverse columns, which come with the change.

@@ -9,6 +9,7 @@ mod judge;
 mod views;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{SubsecRound, Utc};
 use serde_json::Value;
@@ -20,12 +21,13 @@ use self::judge::judge;
 pub use self::views::ViewCommand;
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::catch_up::{catch_up, hold};
-use super::command::{Job, Outcome, Reply, Request};
+use super::command::{Command, Job, Outcome, Reply, Request};
 use super::core::Core;
 use super::done::Done;
 use super::durable::{Attempt, Failure, commit_in, in_doubt};
 use super::entry::{NewEvent, event, head_move, op_row, payload};
 use super::known;
+use crate::domain::cell::ColumnId;
 use crate::domain::item::Place;
 use crate::domain::log::mark;
 use crate::domain::roles::Role;
@@ -100,6 +102,12 @@ pub enum AdminCommand {
         list: ListId,
         key: String,
         patch: Box<ColumnPatch>,
+    },
+    /// Puts a column in the place of the one that took its own by a change of type, or the other way round.
+    SwapColumn {
+        list: ListId,
+        back: ColumnId,
+        gone: ColumnId,
     },
     DeleteColumn {
         list: ListId,
@@ -210,6 +218,15 @@ pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     done
 }
 
+/// How long a change may take: one that rewrites the cells of a list longer than others.
+fn patience(command: &Command) -> Duration {
+    const RETYPING: Duration = Duration::from_secs(60);
+    match command {
+        Command::Admin(AdminCommand::UpdateColumn { patch, .. }) if patch.ty.is_some() => RETYPING,
+        _ => PATIENCE,
+    }
+}
+
 /// Gives the remembered answer to a retry; a job that is none comes back.
 async fn answer_retry(db: &Db, core: &mut Core, job: Job, done: &mut Done) -> Option<Job> {
     if job.request.remember.is_none() {
@@ -239,9 +256,10 @@ async fn attempt_once(
 ) -> Result<(Reply, EventBatch, bool), Attempt> {
     let now = Utc::now().trunc_subsecs(6);
     let effect = db
-        .in_time(PATIENCE, async {
+        .in_time(patience(&request.command), async {
             let mut effect = judge(core, &mut tx, request, now).await?;
             effect.keep_before(&core.schema);
+            effect.keep_unique(&core.schema);
             for change in &effect.changes {
                 write(core, &mut tx, change, now).await?;
             }
@@ -273,6 +291,7 @@ async fn attempt_once(
             .collect(),
         numbers: BTreeMap::new(),
         links: Vec::new(),
+        keys: Vec::new(),
     };
     commit_in(db, core, tx, &write, now).await?;
 

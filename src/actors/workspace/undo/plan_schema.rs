@@ -4,12 +4,16 @@ use super::super::core::Core;
 use super::Plan;
 use super::plan_items::{changes, timeline};
 use crate::actors::workspace::AdminCommand;
+use crate::domain::cell::ColumnId;
+use crate::domain::log::Actor;
 use crate::domain::past::Before;
-use crate::domain::undo::{Later, Reshape, Reshaped, take_back_schema};
+use crate::domain::undo::{Later, Obstacle, Reshape, Reshaped, refused, take_back_schema};
 use crate::error::AppError;
-use crate::store::Tx;
+use crate::ids::ListId;
 use crate::store::log::LoggedEvent;
 use crate::store::past::Reshaping;
+use crate::store::retype::Pair;
+use crate::store::{self, Tx};
 
 pub(super) async fn plan(core: &Core, tx: &mut Tx, event: &LoggedEvent) -> Result<Plan, AppError> {
     let header = &event.header;
@@ -44,12 +48,53 @@ pub(super) async fn plan(core: &Core, tx: &mut Tx, event: &LoggedEvent) -> Resul
         },
         Reshape::DropColumn { key } => AdminCommand::DeleteColumn { list, key },
         Reshape::RestoreColumn { key } => AdminCommand::RestoreColumn { list, key },
+        Reshape::SwapColumn { back, gone } => {
+            check_values(core, tx, list, (back, gone), header.seq).await?;
+            AdminCommand::SwapColumn { list, back, gone }
+        }
         Reshape::ChangeColumn { key, patch } => AdminCommand::UpdateColumn { list, key, patch },
     };
     Ok(Plan::Schema {
         undoes: header.seq,
         command,
     })
+}
+
+/// The one column says what the change of type made of the other: no value was written since that would go
+/// with it.
+async fn check_values(
+    core: &Core,
+    tx: &mut Tx,
+    list: ListId,
+    (back, gone): (ColumnId, ColumnId),
+    seq: i64,
+) -> Result<(), AppError> {
+    let columns = core.schema.live(list).map(|list| &list.columns);
+    let by_id = |id: ColumnId| columns.and_then(|columns| columns.by_id(&id));
+    // The newer was made of the older.
+    let both = by_id(back.min(gone)).zip(by_id(back.max(gone)));
+    let (from, to) = both.ok_or_else(AppError::not_found)?;
+    let pair = Pair {
+        list,
+        from,
+        to,
+        is_member: &|user| core.members.contains_key(&user),
+    };
+    let differing = store::retype::differing(tx, core.id, pair, seq).await?;
+    let obstacles: Vec<Obstacle> = differing
+        .into_iter()
+        .map(|item| Obstacle {
+            list: Some(list),
+            item: Some(item.item),
+            column: Some(to.key.clone()),
+            actor: Actor::User(item.by),
+            seq: item.seq,
+        })
+        .collect();
+    match obstacles.as_slice() {
+        [] => Ok(()),
+        obstacles => Err(refused(obstacles)),
+    }
 }
 
 /// Those that stand: what was undone since `seq`, and what undid it, is left out.

@@ -175,9 +175,11 @@ impl Probe {
             ty,
             options,
             required: false,
+            unique: false,
             default: None,
             position: 0,
             deleted: false,
+            replaced: false,
         }))
     }
 
