@@ -74,7 +74,9 @@ struct Wake;
 /// What follows from a future that ran apart.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Then(Box<dyn FnOnce(&mut Session, &mut Context) + Send>);
+struct Then(Box<Sequel>);
+
+type Sequel = dyn FnOnce(&mut Session, &mut Context) + Send;
 
 pub(super) type Context = WebsocketContext<Session>;
 

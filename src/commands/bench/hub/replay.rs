@@ -29,7 +29,7 @@ const FAR: u64 = 10_000;
 const WARM: usize = 20;
 const COLD: usize = 5;
 /// Edits without an answer while the past is made.
-const DEPTH: u64 = 100;
+const DEPTH: u64 = 50;
 
 /// Pages of the log that the server read for returning sockets, on its page of figures.
 const PAGES_READ: &str = "estatebase_replay_reads_total ";
