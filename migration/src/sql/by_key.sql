@@ -35,11 +35,11 @@ BEGIN
         RETURN 'lost_race';
     END IF;
 
-    IF cardinality(item_id) > 0 THEN
+    IF 0 < ANY (item_known) THEN
         IF EXISTS (
             SELECT FROM unnest(item_list, item_id, item_known) AS r(list_id, id, known)
-            WHERE r.known <> coalesce((SELECT i.version FROM estatebase.items i
-                WHERE i.workspace_id = this AND i.list_id = r.list_id AND i.id = r.id), 0)
+            WHERE r.known > 0 AND r.known IS DISTINCT FROM (SELECT i.version FROM estatebase.items i
+                WHERE i.workspace_id = this AND i.list_id = r.list_id AND i.id = r.id)
         ) THEN
             RAISE EXCEPTION 'an item is not as known' USING ERRCODE = 'EB001';
         END IF;
@@ -47,12 +47,23 @@ BEGIN
             (workspace_id, list_id, id, version, seq, "values", created_at, created_by, updated_at,
              updated_by, deleted_at)
         SELECT this, r.list_id, r.id, r.version, r.seq, r.stored::jsonb, r.at, r.made_by, r.at, r.by, r.deleted
-        FROM unnest(item_list, item_id, item_version, item_seq, item_values, item_at, item_by, item_deleted,
-                    item_made_by)
-            AS r(list_id, id, version, seq, stored, at, by, deleted, made_by)
+        FROM unnest(item_list, item_id, item_known, item_version, item_seq, item_values, item_at, item_by,
+                    item_deleted, item_made_by)
+            AS r(list_id, id, known, version, seq, stored, at, by, deleted, made_by)
+        WHERE r.known > 0
         ON CONFLICT (workspace_id, list_id, id) DO UPDATE
         SET version = excluded.version, seq = excluded.seq, "values" = excluded."values",
             updated_at = excluded.updated_at, updated_by = excluded.updated_by, deleted_at = excluded.deleted_at;
+    END IF;
+    IF 0 = ANY (item_known) THEN
+        INSERT INTO estatebase.items
+            (workspace_id, list_id, id, version, seq, "values", created_at, created_by, updated_at,
+             updated_by, deleted_at)
+        SELECT this, r.list_id, r.id, r.version, r.seq, r.stored::jsonb, r.at, r.made_by, r.at, r.by, r.deleted
+        FROM unnest(item_list, item_id, item_known, item_version, item_seq, item_values, item_at, item_by,
+                    item_deleted, item_made_by)
+            AS r(list_id, id, known, version, seq, stored, at, by, deleted, made_by)
+        WHERE r.known = 0;
     END IF;
 
     INSERT INTO estatebase.events
