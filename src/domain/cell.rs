@@ -24,6 +24,7 @@ use super::columns::json;
 pub use super::columns::stored::read_stored;
 pub use super::columns::wire::write_wire;
 use super::fold;
+use super::formula::Fault;
 use crate::ids::{ItemId, UserId};
 
 /// The cells of one item. What is empty is absent.
@@ -50,6 +51,10 @@ pub enum Cell {
     Users(Vec<UserId>),
     /// Never among an item's stored values: laid over it where it is shown.
     Links(Links),
+    /// Values of a computed column: at least one, each a text, a number, a bool, a date or a time.
+    List(Vec<Cell>),
+    /// Why a computed cell has no value. Filters, sorts and figures take it for an empty one.
+    Fault(Fault),
 }
 
 impl Cell {
@@ -68,6 +73,8 @@ impl Cell {
             (Cell::Location(a), Cell::Location(b)) => a.cmp(b),
             (Cell::Users(a), Cell::Users(b)) => a.cmp(b),
             (Cell::Links(a), Cell::Links(b)) => a.ids().cmp(b.ids()),
+            (Cell::List(a), Cell::List(b)) => list_key(a).cmp(&list_key(b)),
+            (Cell::Fault(a), Cell::Fault(b)) => a.cmp(b),
             _ => self.kind().cmp(&other.kind()),
         }
     }
@@ -79,12 +86,17 @@ impl Cell {
             Cell::Choices(choices) => size_of_val(choices.as_slice()),
             Cell::Users(users) => size_of_val(users.as_slice()),
             Cell::Address(address) => address.named().iter().map(|(_, line)| line.len()).sum(),
+            Cell::List(cells) => {
+                let inner: usize = cells.iter().map(Cell::heap).sum();
+                size_of_val(cells.as_slice()) + inner
+            }
             Cell::Number(_)
             | Cell::Bool(_)
             | Cell::Date(_)
             | Cell::DateTime(_)
             | Cell::Choice(_)
             | Cell::Location(_)
+            | Cell::Fault(_)
             | Cell::Links(_) => 0,
         }
     }
@@ -102,6 +114,8 @@ impl Cell {
             Cell::Location(_) => 8,
             Cell::Users(_) => 9,
             Cell::Links(_) => 10,
+            Cell::List(_) => 11,
+            Cell::Fault(_) => 12,
         }
     }
 
@@ -126,8 +140,25 @@ impl Cell {
             Cell::Links(links) => json::write_array(&links.first, out, |link, out| {
                 json::write_formatted(format_args!("\"{}\"", link.id), out);
             }),
+            Cell::List(cells) => json::write_array(cells, out, Cell::write_stored),
+            Cell::Fault(fault) => {
+                json::write_formatted(format_args!(r#"{{"error":"{}"}}"#, fault.code()), out);
+            }
         }
     }
+}
+
+/// What a list compares by: the texts of its members, folded.
+pub fn list_key(cells: &[Cell]) -> Vec<String> {
+    let text = |cell: &Cell| {
+        let mut stored = String::new();
+        match cell {
+            Cell::Text(text) => return fold::folded(text).into_owned(),
+            cell => cell.write_stored(&mut stored),
+        }
+        fold::folded(stored.trim_matches('"')).into_owned()
+    };
+    cells.iter().map(text).collect()
 }
 
 /// Appends an item's cells as they are stored in `items.values`: a JSON object keyed by column id.

@@ -21,6 +21,7 @@ use crate::error::{AppError, ErrorCode, FieldError};
 use crate::ids::{ItemId, ListId, UserId};
 
 mod compensate;
+mod settle;
 mod verdict;
 
 pub use compensate::{Act, Compensation, Relink, Step, has_moved, moved};

@@ -19,6 +19,8 @@ pub const ITEMS_CHANGED: &str = "items.changed";
 pub const LINKS_CHANGED: &str = "links.changed";
 /// A batch of an import.
 pub const ITEMS_IMPORTED: &str = "items.imported";
+/// Computed cells of a list that were computed anew, a page of them.
+pub const ITEMS_COMPUTED: &str = "items.computed";
 
 /// A view that was everybody's is its owner's alone from here on: what all hear of it.
 pub const VIEW_UNSHARED: &str = "view.unshared";

@@ -6,7 +6,9 @@ use chrono::{DateTime, NaiveTime, Utc};
 use serde_json::Value;
 
 use super::cell::{Cell, ColumnId};
-use super::columns::{CellError, Column, ColumnType, Options, ParseContext, TextHints};
+use super::columns::{
+    CellError, Column, ColumnType, Computed, Options, ParseContext, Rule, RuleKind, TextHints,
+};
 use super::relate::with;
 use super::schema::List;
 use super::schema_change::{ColumnPatch, change_column};
@@ -95,6 +97,7 @@ fn family(ty: ColumnType) -> Option<Family> {
         ColumnType::Location => Some(Family::Location),
         ColumnType::User => Some(Family::People),
         ColumnType::Link
+        | ColumnType::List
         | ColumnType::CreatedAt
         | ColumnType::CreatedBy
         | ColumnType::UpdatedAt
@@ -129,14 +132,19 @@ pub fn retype(
     now: DateTime<Utc>,
 ) -> Result<Retyped, AppError> {
     let old = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
-    let ty = ColumnType::from_request(patch.ty.as_deref().unwrap_or_default());
-    let ty = ty.map_err(|error| AppError::fields(vec![error]))?;
-    if ty == old.ty {
+    let name = patch.ty.as_deref().unwrap_or_default();
+    if RuleKind::from_name(name).is_some() {
+        let message =
+            "what people have written is not replaced by what is computed: make a new column";
+        return Err(AppError::field("/type", "no_conversion", message));
+    }
+    let ty = ColumnType::from_request(name).map_err(|error| AppError::fields(vec![error]))?;
+    if ty == old.ty && old.options.computed.is_none() {
         let message = "the column has this type already";
         return Err(AppError::field("/type", "same_type", message));
     }
     if !converts(old.ty, ty) {
-        let message = format!("a {} can't become a {}", old.ty.as_str(), ty.as_str());
+        let message = format!("a {} can't become a {}", old.type_name(), ty.as_str());
         return Err(AppError::field("/type", "no_conversion", message));
     }
     let id = list.columns.next_id();
@@ -157,6 +165,53 @@ pub fn retype(
         ty: None,
         options: None,
         on_loss: None,
+        ..patch.clone()
+    };
+    let (list, to) = change_column(&swapped, key, &rest, now)?;
+    Ok(Retyped { list, from, to })
+}
+
+/// The rule that a patch gives a computed column, if that is another than it has.
+pub fn other_rule(old: &Column, patch: &ColumnPatch) -> Result<Option<Rule>, AppError> {
+    let Some(computed) = &old.options.computed else {
+        return Ok(None);
+    };
+    let kind = match patch.ty.as_deref() {
+        None => Some(computed.rule.kind()),
+        Some(name) => RuleKind::from_name(name),
+    };
+    let sent = patch.options.as_ref();
+    let Some((kind, sent)) = kind.zip(sent) else {
+        return Ok(None);
+    };
+    let rule = Rule::from_json(kind, sent).map_err(AppError::fields)?;
+    Ok((rule != computed.rule).then_some(rule))
+}
+
+/// A computed column by another rule in the place of the old one, whose cells stay as they were. What it
+/// holds is still to be said.
+pub fn rerule(
+    list: &List,
+    key: &str,
+    rule: Rule,
+    patch: &ColumnPatch,
+    now: DateTime<Utc>,
+) -> Result<Retyped, AppError> {
+    let old = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
+    let id = list.columns.next_id();
+    let id = id.ok_or_else(|| AppError::too_large("The list has used up its columns"))?;
+    let to = Column {
+        id,
+        options: Options {
+            computed: Some(Computed::new(rule)),
+            ..Options::default()
+        },
+        ..old.clone()
+    };
+    let (swapped, from) = put_in_place(list, old, to, now);
+    let rest = ColumnPatch {
+        ty: None,
+        options: None,
         ..patch.clone()
     };
     let (list, to) = change_column(&swapped, key, &rest, now)?;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::cell::ColumnId;
 use super::columns::{Column, ColumnSet, ColumnType};
+use super::computed::Graph;
 use super::links::{self, End};
 use crate::ids::{ListId, UserId};
 
@@ -15,6 +16,7 @@ use crate::ids::{ListId, UserId};
 pub struct Schema {
     pub lists: BTreeMap<ListId, Arc<List>>,
     ends: BTreeMap<ListId, Vec<End>>,
+    graph: Arc<Graph>,
 }
 
 /// A list and its columns.
@@ -33,7 +35,13 @@ pub struct List {
 impl Schema {
     pub fn new(lists: BTreeMap<ListId, Arc<List>>) -> Schema {
         let ends = links::ends_of(&lists);
-        Schema { lists, ends }
+        let graph = Arc::new(Graph::new(&lists, &ends));
+        Schema { lists, ends, graph }
+    }
+
+    /// What is computed from what.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// The ends of relations that a list holds, by its own columns or others'.
@@ -68,10 +76,10 @@ impl Schema {
 }
 
 impl List {
-    /// The column by whose text its items are called: the first of type `text`.
+    /// The column by whose text its items are called: the first of type `text` that people write.
     pub fn title_column(&self) -> Option<&Column> {
         self.columns
             .iter()
-            .find(|column| column.ty == ColumnType::Text)
+            .find(|column| column.ty == ColumnType::Text && !column.is_read_only())
     }
 }

@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 use super::cell::{Cell, ColumnId};
 use super::columns::{
-    Column, ColumnSet, ColumnType, MAX_COLUMNS, Options, ParseContext, check_key, check_name,
+    Column, ColumnSet, ColumnType, Computed, MAX_COLUMNS, Options, ParseContext, Rule, RuleKind,
+    check_key, check_name,
 };
 use super::relate::relate;
 use super::retype::OnLoss;
@@ -229,9 +230,7 @@ fn new_column(
     }
     let name = spec.name.as_deref().unwrap_or(&spec.key);
     check_name(name).map_err(|error| one("/name", error.code, error.message))?;
-    let ty = ColumnType::from_request(&spec.ty).map_err(|error| vec![error])?;
-    let null = Value::Null;
-    let options = Options::from_json(ty, spec.options.as_ref().unwrap_or(&null), None)?;
+    let (ty, options) = kind_of(&spec.ty, spec.options.as_ref().unwrap_or(&Value::Null))?;
     let mut column = Column {
         id,
         key: spec.key.clone(),
@@ -245,7 +244,7 @@ fn new_column(
         deleted: false,
         replaced: false,
     };
-    if ty.is_read_only() && (spec.required || spec.default.is_some()) {
+    if column.is_read_only() && (spec.required || spec.default.is_some()) {
         return Err(one(
             "/required",
             "read_only",
@@ -269,6 +268,20 @@ fn new_column(
     Ok(column)
 }
 
+/// A type by its name, and its options. What a computed column holds is known once it is bound.
+fn kind_of(name: &str, options: &Value) -> Result<(ColumnType, Options), Vec<FieldError>> {
+    if let Some(kind) = RuleKind::from_name(name) {
+        let computed = Some(Computed::new(Rule::from_json(kind, options)?));
+        let options = Options {
+            computed,
+            ..Options::default()
+        };
+        return Ok((ColumnType::Text, options));
+    }
+    let ty = ColumnType::from_request(name).map_err(|error| vec![error])?;
+    Ok((ty, Options::from_json(ty, options, None)?))
+}
+
 /// Whether the column may be unique, if it is.
 fn check_unique(column: &Column) -> Result<(), FieldError> {
     let refused = |path: &str, code: &'static str, message: &str| {
@@ -279,7 +292,7 @@ fn check_unique(column: &Column) -> Result<(), FieldError> {
         })
     };
     match column.unique {
-        true if !column.ty.may_be_unique() => {
+        true if column.options.computed.is_some() || !column.ty.may_be_unique() => {
             let message = "columns of this type can't be unique";
             refused("/unique", "cannot_be_unique", message)
         }
@@ -330,7 +343,12 @@ pub fn change_column(
         let message = "say which type the column should have";
         return Err(AppError::field("/on_loss", "needs_type", message));
     }
-    if let Some(options) = &patch.options {
+    // Another rule is `retype`'s to give.
+    if let Some(options) = patch
+        .options
+        .as_ref()
+        .filter(|_| old.options.computed.is_none())
+    {
         let options =
             Options::from_json(column.ty, options, Some(&old.options)).map_err(AppError::fields)?;
         let dropped = old
@@ -345,7 +363,7 @@ pub fn change_column(
         column.options = options;
     }
     if let Some(required) = patch.required {
-        if required && column.ty.is_read_only() {
+        if required && column.is_read_only() {
             return Err(AppError::field(
                 "/required",
                 "read_only",

@@ -4,12 +4,12 @@
 //! # Meaning
 //! `q` is words, separated by white space. Each must be a part of some cell of the item, not all of
 //! the same; folded as [`fold`](super::fold) says. Cells that are searched are texts (text, long_text,
-//! email, url, phone as E.164), the lines of addresses, and the names of choices. Numbers, dates and
-//! people are asked for by a filter.
+//! email, url, phone as E.164), the lines of addresses, the names of choices, and the members of lists,
+//! whatever they are. Numbers, dates and people are asked for by a filter.
 
 use std::borrow::Cow;
 
-use super::cell::Cell;
+use super::cell::{Cell, list_key};
 use super::columns::{Column, ColumnSet, ColumnType};
 use super::filter::Filter;
 use super::fold::folded;
@@ -99,7 +99,9 @@ impl Search {
 /// The columns whose cells are searched.
 pub fn searched(columns: &ColumnSet) -> impl Iterator<Item = &Column> {
     columns.iter().filter(|column| {
-        column.ty.is_text() || column.ty.is_select() || column.ty == ColumnType::Address
+        column.ty.is_text()
+            || column.ty.is_select()
+            || matches!(column.ty, ColumnType::Address | ColumnType::List)
     })
 }
 
@@ -115,6 +117,7 @@ fn texts(column: &Column, cell: &Cell) -> Vec<String> {
         Cell::Address(address) => vec![folded(&address.sort_key())],
         Cell::Choice(id) => name(*id).into_iter().collect(),
         Cell::Choices(ids) => ids.iter().filter_map(|id| name(*id)).collect(),
+        Cell::List(cells) => list_key(cells),
         _ => Vec::new(),
     }
 }

@@ -39,7 +39,7 @@ const SETTINGS: &[&str] = &[
 /// What an import dirties goes to the disk as it comes: with large buffers the kernel would write
 /// hundreds of megabytes at once each half minute, and every commit beside it wait for them.
 pub(super) const KEPT: &[&str] = &[
-    "max_connections=100",
+    "max_connections=150",
     "shared_buffers=64MB",
     "backend_flush_after=256kB",
     "max_wal_size=4GB",

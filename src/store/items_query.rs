@@ -7,7 +7,8 @@
 //! compares like the cell: texts under `estatebase.fold` in the "C" collation, numbers as numeric,
 //! dates and times as their stored text (a time without its `Z` orders like the time), choices by
 //! their place among the column's choices (several as an array), users as an array of their ids'
-//! texts, locations as an array of latitude and longitude. A stored value of another kind than its
+//! texts, lists as an array of their members' folded texts, locations as an array of latitude and
+//! longitude. A stored value of another kind than its
 //! column is NULL, never an error.
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use sqlx::{Arguments, AssertSqlSafe, Encode, Postgres, Type};
 
 use super::items::{self, COLUMNS, Shelf};
 use super::{StoreError, Tx};
-use crate::domain::cell::{Cell, ColumnId};
+use crate::domain::cell::{Cell, ColumnId, list_key};
 use crate::domain::columns::{Column, ColumnSet, ColumnType, LinkOptions};
 use crate::domain::filter::{Comparison, Condition, DEGREE, Filter, HALF_DEGREE, Test};
 use crate::domain::fold::folded;
@@ -223,6 +224,9 @@ impl<'c> Statement<'c> {
     /// The text of a cell in which words are looked for.
     fn searched(&mut self, column: &Column) -> Result<String, StoreError> {
         let value = self.value(column)?;
+        if column.ty == ColumnType::List {
+            return Ok(format!("array_to_string({value}, E'\\n')"));
+        }
         if !column.ty.is_select() {
             return Ok(value);
         }
@@ -341,6 +345,10 @@ impl<'c> Statement<'c> {
             Test::Compare(how, other) => {
                 format!("{cell} {} {}", operator(*how), self.operand(column, other)?)
             }
+            Test::Contains(needle) if column.ty == ColumnType::List => {
+                let needle = self.bind(needle.clone())?;
+                format!("EXISTS (SELECT FROM unnest({cell}) m WHERE strpos(m, {needle}) > 0)")
+            }
             Test::Contains(needle) => format!("strpos({cell}, {}) > 0", self.bind(needle.clone())?),
             Test::StartsWith(needle) => {
                 format!("starts_with({cell}, {})", self.bind(needle.clone())?)
@@ -428,6 +436,9 @@ impl<'c> Statement<'c> {
                 self.bind(users)
             }
             Cell::Links(links) => self.bind(links.ids().map(ItemId::uuid).collect::<Vec<_>>()),
+            Cell::List(cells) => self.bind(list_key(cells)),
+            // Never asked for: a fault counts as nothing.
+            Cell::Fault(_) => Ok("NULL".to_owned()),
         }
     }
 
@@ -472,6 +483,12 @@ impl<'c> Statement<'c> {
             ColumnType::User => {
                 format!(
                     r#"((SELECT array_agg(e.id ORDER BY e.nr) FROM {}) COLLATE "C")"#,
+                    elements(json)
+                )
+            }
+            ColumnType::List => {
+                format!(
+                    r#"((SELECT array_agg(estatebase.fold(e.id) ORDER BY e.nr) FROM {}) COLLATE "C")"#,
                     elements(json)
                 )
             }

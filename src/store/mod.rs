@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod comments;
 pub mod commit;
+pub mod computed;
 mod error;
 pub mod forms;
 pub mod identity;

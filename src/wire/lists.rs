@@ -63,8 +63,8 @@ impl ColumnOut {
         ColumnOut {
             key: column.key.clone(),
             name: column.name.clone(),
-            ty: column.ty.as_str().to_owned(),
-            options: column.options.to_json(),
+            ty: column.type_name().to_owned(),
+            options: column.options_json(),
             required: column.required,
             unique: column.unique,
             default: column.default.as_ref().and_then(|cell| {
@@ -72,7 +72,7 @@ impl ColumnOut {
                 column.write_wire_cell(cell, &mut json);
                 serde_json::from_str(&json).ok()
             }),
-            read_only: column.ty.is_read_only(),
+            read_only: column.is_read_only(),
             position: column.position,
         }
     }

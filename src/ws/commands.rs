@@ -85,6 +85,8 @@ impl Session {
         {
             let reason = "Wait for answers before you send more";
             let error = AppError::new(ErrorCode::RateLimited, reason);
+            // One is told so for each that is done: reading on to refuse costs more than it is worth.
+            self.tap.shut();
             return self.reject(op, &error, ctx);
         }
         let request = Request {
@@ -112,6 +114,7 @@ impl Session {
         Session::apart(ctx, work, move |session, result, ctx| {
             session.in_flight -= 1;
             session.octets_in_flight -= octets;
+            session.tap.open();
             match result {
                 Ok(reply) => session.acknowledge(op, reply, ctx),
                 Err(error) => session.reject(op, &error, ctx),

@@ -12,7 +12,7 @@ const FRAMES_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(499);
 
 pub(super) const PING_EVERY: Duration = Duration::from_secs(25);
 /// With the seconds until the ping and the tick that sees it, under ten.
-const PONG_WITHIN: Duration = Duration::from_millis(7_500);
+const PONG_WITHIN: Duration = Duration::from_secs(7);
 /// What the peer may leave unacknowledged before nothing more is taken from the outbox. With the piece
 /// that goes beyond it, it fits into what the kernel keeps for a peer (`app.rs`): so the session is never
 /// held up by its own connection, and its timers see a peer that stalls.

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::Gateway;
 use super::codec::{Broken, Message as Said};
-use super::input::Input;
+use super::input::{Input, Tap};
 use super::limits::{Flow, Pace};
 use super::presence::Appearance;
 use super::seats::Seat;
@@ -65,6 +65,7 @@ pub(super) struct Session {
     outdated: bool,
     /// Until it starts.
     input: Option<Input>,
+    pub(super) tap: Tap,
 }
 
 #[derive(Message)]
@@ -91,6 +92,7 @@ impl Session {
         outdated: bool,
     ) -> Result<HttpResponse, actix_web::Error> {
         let id = Uuid::now_v7();
+        let tap = Tap::default();
         let session = Session {
             id,
             principal: None,
@@ -109,7 +111,8 @@ impl Session {
             started: Instant::now(),
             closing: false,
             outdated,
-            input: Some(Input::new(payload)),
+            input: Some(Input::new(payload, tap.clone())),
+            tap,
             gateway,
         };
         // It reads nothing itself: `started` adds the stream that does.
@@ -223,6 +226,7 @@ impl Session {
         if std::mem::replace(&mut self.closing, true) {
             return;
         }
+        self.tap.open();
         self.outbox.close();
         self.subscriptions.clear();
         ctx.close(Some(CloseReason {
@@ -291,6 +295,8 @@ impl Session {
         if self.flow.wants_sign() {
             self.ping(ctx);
         }
+        // A peer that waits long for its answers may still say that it is there.
+        self.tap.open();
         for workspace in self.subscriptions.orphans() {
             self.rejoin(workspace, ctx);
         }

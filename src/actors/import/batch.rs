@@ -197,7 +197,7 @@ impl Target {
         let bound = |id| bindings.iter().any(|binding| binding.column.id == id);
         let rest: Vec<_> = columns
             .iter()
-            .filter(|column| !bound(column.id) && column.ty.is_read_from_text())
+            .filter(|column| !bound(column.id) && column.is_read_from_text())
             .collect();
         Ok(Self {
             job,

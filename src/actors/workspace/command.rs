@@ -105,6 +105,15 @@ impl Answer {
         Answer::new(204, None)
     }
 
+    /// Changes what it says.
+    pub(super) fn revise(&mut self, change: impl FnOnce(&mut Value)) {
+        let body = self.body.as_ref();
+        if let Some(mut body) = body.and_then(|raw| serde_json::from_str(raw.get()).ok()) {
+            change(&mut body);
+            self.body = RawValue::from_string(body.to_string()).ok();
+        }
+    }
+
     pub(super) fn new(status: u16, body: Option<&Value>) -> Answer {
         Answer {
             status,

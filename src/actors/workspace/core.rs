@@ -10,6 +10,8 @@ use chrono::{DateTime, Utc};
 
 use super::command::{Answer, Command, Request};
 use super::recent::Recent;
+use super::refill::Progress;
+use crate::domain::event::ITEMS_COMPUTED;
 use crate::domain::form::Form;
 use crate::domain::item::{Item, Place};
 use crate::domain::log::{Actor, Hash, mark};
@@ -71,6 +73,8 @@ pub(super) struct Core {
     pub(super) members: Arc<BTreeMap<UserId, Role>>,
     pub(super) forms: Arc<BTreeMap<FormId, Arc<Form>>>,
     pub(super) next_numbers: BTreeMap<ListId, i64>,
+    /// How far the computed column has come that is computed anew.
+    pub(super) refill: Option<Progress>,
     pub(super) items: Recent<Place, Arc<Item>>,
     pub(super) ops: Recent<(UserId, String), KeptOp>,
 }
@@ -112,6 +116,7 @@ impl Core {
             members: Arc::new(members),
             forms: Arc::new(forms),
             next_numbers,
+            refill: None,
             items: Recent::new(ITEMS_KEPT, ITEMS_BYTES),
             ops: Recent::new(OPS_KEPT, OPS_BYTES),
             workspace,
@@ -125,10 +130,16 @@ impl Core {
         next_numbers: BTreeMap<ListId, i64>,
         events: impl Iterator<Item = &'a LoggedEvent>,
     ) {
-        for row in events.flat_map(|event| &event.rows) {
+        let mut all = false;
+        let seen = events.inspect(|event| all |= event.header.kind == ITEMS_COMPUTED);
+        for row in seen.flat_map(|event| &event.rows) {
             if let (Some(list), Some(item)) = (row.list, row.item) {
                 self.items.pop(&(list, item));
             }
+        }
+        // Such an event tells of a page of items without naming them.
+        if all {
+            self.items.clear();
         }
         self.next_numbers = next_numbers;
         self.seq = head.seq;
@@ -208,6 +219,11 @@ impl Core {
     pub(super) fn keep_item(&mut self, place: Place, item: Arc<Item>) {
         let bytes = item.weight();
         self.items.put(place, item, bytes);
+    }
+
+    /// An item was changed behind memory's back.
+    pub(super) fn forget_item(&mut self, place: &Place) {
+        self.items.pop(place);
     }
 
     /// The items at these places, from memory or else from Postgres (in the transaction that holds the

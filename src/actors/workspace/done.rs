@@ -13,6 +13,8 @@ pub(super) struct Done {
     pub(super) diverged: Option<Diverged>,
     /// Jobs that must wait for another of the same key in this group.
     pub(super) deferred: Vec<Job>,
+    /// The lane's own work could not go on: not at once again.
+    pub(super) stumbled: bool,
 }
 
 /// The head of a log that does not continue the one in memory: a backup was restored.

@@ -3,10 +3,11 @@
 
 use chrono::{DateTime, Utc};
 use rand::RngCore;
+use uuid::Uuid;
 
 use super::command::{Answer, Remember, Request};
 use super::core::Core;
-use crate::domain::log::{EventHeader, Hash, digest, link, row_digest};
+use crate::domain::log::{Actor, EventHeader, Hash, digest, link, row_digest};
 use crate::ids::{ItemId, ListId, UserId};
 use crate::store::commit::{EventRow, HeadMove, OpRow, PayloadRow};
 
@@ -28,23 +29,55 @@ pub(super) struct NewEvent<'a> {
     pub(super) seq: i64,
     pub(super) at: DateTime<Utc>,
     pub(super) kind: &'a str,
-    pub(super) request: &'a Request,
+    pub(super) by: By,
     pub(super) list: Option<ListId>,
     pub(super) payloads: Vec<PayloadRow>,
 }
 
+/// Whose doing an event is, and what it belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct By {
+    pub(super) actor: Actor,
+    pub(super) op: Option<Uuid>,
+    /// The change that it takes back.
+    pub(super) undoes: Option<i64>,
+    /// What it has in common with other events.
+    pub(super) change: Option<Uuid>,
+}
+
+impl By {
+    pub(super) fn of(request: &Request) -> By {
+        let (undoes, change) = request.command.takes_back();
+        By {
+            actor: request.actor,
+            op: request.op,
+            undoes,
+            change,
+        }
+    }
+
+    /// Nobody's command.
+    pub(super) fn itself(actor: Actor) -> By {
+        By {
+            actor,
+            op: None,
+            undoes: None,
+            change: None,
+        }
+    }
+}
+
 /// Links an event behind `hash` and moves it on.
 pub(super) fn event(core: &Core, hash: &mut Hash, new: NewEvent<'_>) -> EventRow {
-    let (undoes, change) = new.request.command.takes_back();
     let header = EventHeader {
         workspace: core.id,
         seq: new.seq,
         at: new.at,
         kind: new.kind.to_owned(),
-        actor: new.request.actor,
-        op: new.request.op,
-        change,
-        undoes,
+        actor: new.by.actor,
+        op: new.by.op,
+        change: new.by.change,
+        undoes: new.by.undoes,
         list: new.list,
         rows: i32::try_from(new.payloads.len()).unwrap_or(i32::MAX),
     };

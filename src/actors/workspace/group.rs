@@ -11,7 +11,7 @@ use super::broadcast::{EncodedEvent, EventBatch};
 use super::command::{Answer, Command, Job, Outcome, Reply, Request, Shape, answer_items};
 use super::core::{Core, KeptOp};
 use super::done::Done;
-use super::entry::{NewEvent, event, op_row, payload};
+use super::entry::{By, NewEvent, event, op_row, payload};
 use crate::domain::edit::{Bench, Verdict, judge};
 use crate::domain::item::{Item, Place};
 use crate::domain::links::Book;
@@ -173,7 +173,7 @@ impl Group {
                     seq: member.seq,
                     at: self.now,
                     kind: member.verdict.kind,
-                    request,
+                    by: By::of(request),
                     list: Some(member.verdict.list.id),
                     payloads,
                 },
@@ -362,6 +362,7 @@ mod tests {
             members: Arc::new(members.iter().map(|user| (*user, Role::Editor)).collect()),
             forms: Arc::default(),
             next_numbers: BTreeMap::new(),
+            refill: None,
             items: Recent::new(few, 1 << 20),
             ops: Recent::new(few, 1 << 20),
         };

@@ -13,15 +13,16 @@ use super::command::{Command, Job, Outcome, Reply, Request};
 use super::core::Core;
 use super::done::Done;
 use super::durable::{Attempt, Failure, commit_in, in_doubt};
-use super::entry::{NewEvent, event, head_move, payload};
+use super::entry::{By, NewEvent, event, head_move, payload};
 use crate::actors::import::batch::{Encoded, ImportBatch};
 use crate::domain::cell::{Cell, ColumnId, Values};
 use crate::domain::columns::ColumnType;
+use crate::domain::computed::compute_new;
 use crate::domain::edit::list_of;
 use crate::domain::event::ITEMS_IMPORTED;
 use crate::domain::log::mark;
 use crate::domain::roles::Action;
-use crate::domain::schema::List;
+use crate::domain::schema::{List, Schema};
 use crate::domain::unique::{Holders, hand_out, keys};
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{ItemId, UserId};
@@ -84,6 +85,7 @@ async fn commit(db: &Db, core: &mut Core, request: &Request) -> Result<Imported,
     let now = Utc::now().trunc_subsecs(6);
     let next = core.next_numbers.get(&list.id).copied().unwrap_or(1);
     let made = make_rows(
+        Arc::clone(&core.schema),
         Arc::clone(&list),
         Arc::clone(batch),
         core.seq + 1,
@@ -107,7 +109,7 @@ async fn commit(db: &Db, core: &mut Core, request: &Request) -> Result<Imported,
             seq: core.seq + 1,
             at: now,
             kind: ITEMS_IMPORTED,
-            request,
+            by: By::of(request),
             list: Some(list.id),
             payloads: vec![said, made.packed],
         },
@@ -190,8 +192,9 @@ struct Made {
 }
 
 /// The rows as they will stand. They were written out beside the commit before, unless the list
-/// numbers its items: those numbers are known here alone.
+/// numbers its items, or computes some of their cells: those are known here alone.
 async fn make_rows(
+    schema: Arc<Schema>,
     list: Arc<List>,
     batch: Arc<ImportBatch>,
     seq: i64,
@@ -204,12 +207,19 @@ async fn make_rows(
         .iter()
         .find(|column| column.ty == ColumnType::AutoNumber);
     let numbers = numbers.map(|column| column.id);
+    let computes = !schema.graph().of_list(list.id).is_empty();
     let (encoded, next_number) = match (&batch.encoded, numbers) {
-        (Some(encoded), None) => (encoded.clone(), next_number),
+        (Some(encoded), None) if !computes => (encoded.clone(), next_number),
         _ => {
             let batch = Arc::clone(&batch);
             let list = Arc::clone(&list);
-            let numbered = move || numbered(&list, &batch.rows, numbers, next_number);
+            let numbered = move || {
+                let (mut rows, next) = numbered(&batch.rows, numbers, next_number);
+                if computes {
+                    compute_new(&schema, list.id, &mut rows, (now, by));
+                }
+                Ok::<_, std::io::Error>((Encoded::new(&list.columns, list.id, &rows)?, next))
+            };
             tokio::task::spawn_blocking(numbered)
                 .await
                 .map_err(AppError::internal)?
@@ -245,13 +255,12 @@ async fn make_rows(
     })
 }
 
-/// The rows with their automatic numbers, written out.
+/// The rows with their automatic numbers.
 fn numbered(
-    list: &List,
     rows: &[(ItemId, Values)],
     column: Option<ColumnId>,
     mut next_number: i64,
-) -> std::io::Result<(Encoded, i64)> {
+) -> (Vec<(ItemId, Values)>, i64) {
     let mut rows = rows.to_vec();
     if let Some(column) = column {
         for (_, values) in &mut rows {
@@ -259,5 +268,5 @@ fn numbered(
             next_number += 1;
         }
     }
-    Ok((Encoded::new(&list.columns, list.id, &rows)?, next_number))
+    (rows, next_number)
 }

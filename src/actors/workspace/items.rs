@@ -8,6 +8,7 @@ use super::done::{Done, refuse_all};
 use super::durable::{Failure, commit, in_doubt};
 use super::group::Group;
 use super::known;
+use super::reach::{self, Unread};
 use super::{links, unique};
 use crate::domain::item::Place;
 use crate::error::AppError;
@@ -34,8 +35,16 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
             Ok(read) => read,
             Err(error) => return refuse_all(done, waiting, error.into()),
         };
+        let mut links = links;
+        let reached = match reach::read(db, held.as_mut(), core, &waiting, &mut links).await {
+            Ok(reached) => reached,
+            Err(Unread::Beyond(_)) if waiting.len() > 1 => {
+                return halve(db, core, waiting, done).await;
+            }
+            Err(error) => return refuse_all(done, waiting, error.into()),
+        };
         let named = waiting.iter().flat_map(|job| commands_places(&job.request));
-        let places: Vec<Place> = named.chain(beyond).collect();
+        let places: Vec<Place> = named.chain(beyond).chain(reached).collect();
         let items = match core.look_up(db, held.as_mut(), places).await {
             Ok(items) => items,
             Err(error) => return refuse_all(done, waiting, error.into()),

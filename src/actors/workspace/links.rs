@@ -54,7 +54,7 @@ async fn read_in(tx: &mut Tx, core: &Core, wanted: &mut Wanted) -> Result<Book, 
     Ok(book)
 }
 
-async fn read_cells(
+pub(super) async fn read_cells(
     tx: &mut Tx,
     core: &Core,
     book: &mut Book,

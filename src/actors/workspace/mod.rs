@@ -21,7 +21,9 @@ mod known;
 mod links;
 mod news;
 mod presence;
+mod reach;
 mod recent;
+mod refill;
 mod tail;
 mod tails;
 mod undo;
@@ -87,6 +89,9 @@ pub(super) struct Workspace {
     /// Another node may have written: read the log when the lane is free.
     look: bool,
     closing: bool,
+    /// What is computed anew could not go on: not before the next tick.
+    refill_rests: bool,
+    refilled_last: bool,
     relay: Option<Arc<Relay>>,
     told: news::Throttle,
     presence: presence::Presence,
@@ -159,6 +164,8 @@ impl Workspace {
             bulk_was_last: false,
             look: false,
             closing: false,
+            refill_rests: false,
+            refilled_last: false,
             relay,
             told: news::Throttle::default(),
             presence: presence::Presence::default(),
@@ -179,12 +186,19 @@ impl Workspace {
 
     /// Starts the next group, unless one is under way.
     fn pump(&mut self, ctx: &mut Context<Self>) {
-        if self.queue.is_empty() && self.bulk.is_empty() && !self.look {
+        let refills = self.refills();
+        if self.queue.is_empty() && self.bulk.is_empty() && !self.look && !refills {
             return;
         }
         let Some(mut core) = self.core.take() else {
             return;
         };
+        let idle = self.queue.is_empty() && self.bulk.is_empty();
+        if refills && !self.look && (idle || !self.refilled_last) {
+            self.refilled_last = true;
+            return self.refill(core, ctx);
+        }
+        self.refilled_last = false;
         let group = self.next_group();
         self.look = false;
         let commands = u32::try_from(group.len()).unwrap_or(u32::MAX);
@@ -198,10 +212,39 @@ impl Workspace {
             metrics::histogram!(telemetry::COMMIT_DURATION).record(started.elapsed());
             (core, done)
         };
+        self.run(work, ctx);
+    }
+
+    /// Whether a computed column is to be computed anew now.
+    fn refills(&self) -> bool {
+        let needed = self
+            .core
+            .as_ref()
+            .is_some_and(|core| refill::is_needed(core));
+        needed && !self.closing && !self.refill_rests
+    }
+
+    /// Takes a page of the computed column that is computed anew: it takes turns with what people do.
+    fn refill(&mut self, mut core: Box<Core>, ctx: &mut Context<Self>) {
+        let db = self.db.clone();
+        let work = async move {
+            let done = refill::step(&db, &mut core).await;
+            (core, done)
+        };
+        self.run(work, ctx);
+    }
+
+    /// The lane works, and goes on when that is done.
+    fn run(
+        &mut self,
+        work: impl Future<Output = (Box<Core>, Done)> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
         let isolated = AssertUnwindSafe(work).catch_unwind().into_actor(self);
         ctx.spawn(isolated.map(|result, actor, ctx| match result {
             Ok((core, done)) => {
                 actor.core = Some(core);
+                actor.refill_rests |= done.stumbled;
                 actor.finish(done);
                 actor.spread_presence(ctx);
                 actor.pump(ctx);
@@ -338,11 +381,13 @@ impl Workspace {
         self.forget_closed();
         self.beat();
         self.keep_presence(ctx);
+        self.refill_rests = false;
         if !self.closing {
             self.look = true;
             self.pump(ctx);
         }
-        let idle = self.subscribers.is_empty() && self.queue.is_empty() && self.bulk.is_empty();
+        let works = !self.queue.is_empty() || !self.bulk.is_empty() || self.refills();
+        let idle = self.subscribers.is_empty() && !works;
         if !idle {
             self.idle_since = Instant::now();
         } else if self.idle_since.elapsed() >= IDLE_AFTER && self.gate.close_if_unused() {

@@ -29,6 +29,8 @@ pub enum ColumnType {
     User,
     /// Items of a list. Kept as rows of their own, for they have two ends.
     Link,
+    /// Several values: what a computed column holds where each of several linked items has one.
+    List,
     /// Counted up once when an item is made; stored and read-only.
     AutoNumber,
     CreatedAt,
@@ -38,11 +40,11 @@ pub enum ColumnType {
 }
 
 /// Types of the contract that can't be made yet.
-const NOT_BUILT: [&str; 5] = ["lookup", "rollup", "count", "formula", "file"];
+const NOT_BUILT: [&str; 1] = ["file"];
 
 impl ColumnType {
-    /// All types that can be made.
-    pub const ALL: [ColumnType; 23] = [
+    /// All types.
+    pub const ALL: [ColumnType; 24] = [
         ColumnType::Text,
         ColumnType::LongText,
         ColumnType::Number,
@@ -61,6 +63,7 @@ impl ColumnType {
         ColumnType::Location,
         ColumnType::User,
         ColumnType::Link,
+        ColumnType::List,
         ColumnType::AutoNumber,
         ColumnType::CreatedAt,
         ColumnType::CreatedBy,
@@ -89,6 +92,7 @@ impl ColumnType {
             ColumnType::Location => "location",
             ColumnType::User => "user",
             ColumnType::Link => "link",
+            ColumnType::List => "list",
             ColumnType::AutoNumber => "auto_number",
             ColumnType::CreatedAt => "created_at",
             ColumnType::CreatedBy => "created_by",
@@ -97,7 +101,7 @@ impl ColumnType {
         }
     }
 
-    /// The type of that name, if it can be made.
+    /// The type of that name, if there is one.
     pub fn from_name(name: &str) -> Option<ColumnType> {
         ColumnType::ALL.into_iter().find(|ty| ty.as_str() == name)
     }
@@ -105,7 +109,8 @@ impl ColumnType {
     /// The type that a request names; `not_built` for the contract's types that are still to come,
     /// `unknown_type` for others. The path is `/type`.
     pub fn from_request(name: &str) -> Result<ColumnType, FieldError> {
-        ColumnType::from_name(name).ok_or_else(|| {
+        let made = ColumnType::from_name(name).filter(|ty| *ty != ColumnType::List);
+        made.ok_or_else(|| {
             let (code, message) = if NOT_BUILT.contains(&name) {
                 (
                     "not_built",
@@ -137,12 +142,8 @@ impl ColumnType {
 
     /// Whether people can't write such cells.
     pub fn is_read_only(self) -> bool {
-        self == ColumnType::AutoNumber || !(self.is_stored() || self == ColumnType::Link)
-    }
-
-    /// Whether a text of a file can be read as such a cell.
-    pub fn is_read_from_text(self) -> bool {
-        !self.is_read_only() && self != ColumnType::Link
+        matches!(self, ColumnType::AutoNumber | ColumnType::List)
+            || !(self.is_stored() || self == ColumnType::Link)
     }
 
     /// Whether cells hold a number.
@@ -189,7 +190,10 @@ mod tests {
 
     #[test]
     fn names_go_there_and_back_and_agree_with_serde() {
-        for ty in ColumnType::ALL {
+        for ty in ColumnType::ALL
+            .into_iter()
+            .filter(|ty| *ty != ColumnType::List)
+        {
             assert_eq!(ColumnType::from_request(ty.as_str()), Ok(ty));
             assert_eq!(serde_json::to_value(ty).unwrap(), ty.as_str());
         }

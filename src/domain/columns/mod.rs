@@ -4,6 +4,7 @@
 
 mod checkbox;
 mod choices;
+mod computed;
 mod contact;
 mod date;
 pub(super) mod json;
@@ -30,6 +31,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 pub use choices::{Choice, Choices, MAX_CHOICES};
+pub use computed::{Computed, Rule, RuleKind};
 pub use date::DateOrder;
 pub use kind::ColumnType;
 pub(super) use link::use_link_paths;
@@ -123,6 +125,32 @@ impl CellError {
 type Parsed = Result<Option<Cell>, CellError>;
 
 impl Column {
+    /// The name of its type on the wire: of a computed column how it is computed, not what comes of it.
+    pub fn type_name(&self) -> &'static str {
+        match &self.options.computed {
+            Some(computed) => computed.rule.kind().as_str(),
+            None => self.ty.as_str(),
+        }
+    }
+
+    /// Its options as clients see them.
+    pub fn options_json(&self) -> serde_json::Value {
+        match &self.options.computed {
+            Some(computed) => computed.to_json(self.ty),
+            None => self.options.to_json(),
+        }
+    }
+
+    /// Whether people can't write its cells.
+    pub fn is_read_only(&self) -> bool {
+        self.ty.is_read_only() || self.options.computed.is_some()
+    }
+
+    /// Whether a text of a file can be read as a cell of it.
+    pub fn is_read_from_text(&self) -> bool {
+        !self.is_read_only() && self.ty != ColumnType::Link
+    }
+
     /// Reads a value from its JSON, exactly as it was sent: nothing is guessed, rounded or cut.
     /// `null`, an empty string and an empty array clear the cell (`None`).
     pub fn parse_json(&self, raw: &str, ctx: &ParseContext<'_>) -> Parsed {
@@ -149,7 +177,8 @@ impl Column {
             ColumnType::Location => place::location_from_json(token),
             ColumnType::User => user::from_json(token, self.options.multiple, ctx),
             ColumnType::Link => link::from_json(token),
-            ColumnType::AutoNumber
+            ColumnType::List
+            | ColumnType::AutoNumber
             | ColumnType::CreatedAt
             | ColumnType::CreatedBy
             | ColumnType::UpdatedAt
@@ -197,7 +226,8 @@ impl Column {
                 "not_links",
                 "links are an array of items' ids",
             )),
-            ColumnType::AutoNumber
+            ColumnType::List
+            | ColumnType::AutoNumber
             | ColumnType::CreatedAt
             | ColumnType::CreatedBy
             | ColumnType::UpdatedAt
@@ -206,7 +236,7 @@ impl Column {
     }
 
     fn check_writable(&self) -> Result<(), CellError> {
-        if self.ty.is_read_only() {
+        if self.is_read_only() {
             Err(read_only())
         } else {
             Ok(())

@@ -59,6 +59,7 @@ impl Column {
             ColumnType::Location => place::location_from_json(token),
             ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy => users(token, me),
             ColumnType::Link => items(token),
+            ColumnType::List => members(token),
         }
     }
 }
@@ -84,6 +85,27 @@ fn items(token: Token<'_>) -> Parsed {
     };
     let ids: Vec<ItemId> = ids.into_iter().map(ItemId).collect();
     Ok((!ids.is_empty()).then(|| Cell::Links(Links::of(ids))))
+}
+
+/// One value or an array of them: texts, numbers, bools.
+fn members(token: Token<'_>) -> Parsed {
+    let one = |token: Token<'_>| match token {
+        Token::Number(raw) => Ok(Cell::Number(number::read(raw)?)),
+        Token::Bool(bool) => Ok(Cell::Bool(bool)),
+        other => match text(other)? {
+            Some(text) => Ok(Cell::Text(text)),
+            None => Err(missing()),
+        },
+    };
+    let Token::Array(raw) = token else {
+        return Ok(Some(Cell::List(vec![one(token)?])));
+    };
+    let wrong = |_| CellError::new("not_values", "a value or an array of them");
+    let sent: Vec<&RawValue> = serde_json::from_str(raw).map_err(wrong)?;
+    let cells: Result<Vec<Cell>, CellError> =
+        sent.iter().map(|raw| one(json::token(raw.get()))).collect();
+    let cells = cells?;
+    Ok((!cells.is_empty()).then_some(Cell::List(cells)))
 }
 
 /// One user or an array of them, each once.

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
 use super::choices::Choices;
+use super::computed::Computed;
 use super::link::LinkOptions;
 use super::pattern::Pattern;
 use super::{CellError, ColumnType, MAX_TEXT, json, number};
@@ -39,6 +40,8 @@ pub struct Options {
     pub multiple: bool,
     /// link: where it points.
     pub link: Option<LinkOptions>,
+    /// What its cells are computed from; none where people write them.
+    pub computed: Option<Computed>,
 }
 
 impl Options {
@@ -180,6 +183,9 @@ impl Options {
         if let Some(link) = &self.link {
             link.write_stored(&mut fields);
         }
+        if let Some(computed) = &self.computed {
+            fields.insert("computed".to_owned(), computed.to_stored());
+        }
         Value::Object(fields)
     }
 
@@ -199,6 +205,7 @@ impl Options {
             }
         }
         options.link = stored.as_object().and_then(LinkOptions::from_stored);
+        options.computed = stored.get("computed").and_then(Computed::from_stored);
         options
     }
 
@@ -260,6 +267,7 @@ fn has_option(ty: ColumnType, name: &str) -> bool {
         | ColumnType::Url
         | ColumnType::Address
         | ColumnType::Location
+        | ColumnType::List
         | ColumnType::AutoNumber
         | ColumnType::CreatedBy
         | ColumnType::UpdatedBy => &[],

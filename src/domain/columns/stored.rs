@@ -5,12 +5,14 @@
 use std::fmt;
 
 use chrono::DateTime;
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::json::{self, Token};
 use super::{Column, ColumnSet, ColumnType, date, number, place, user};
 use crate::domain::cell::{Cell, ChoiceId, ColumnId, Values};
+use crate::domain::formula::Fault;
 
 /// Reads stored cells. Those of deleted columns are read too: they come back with the column.
 pub fn read_stored(columns: &ColumnSet, json: &str) -> Values {
@@ -70,6 +72,12 @@ impl Column {
     /// Reads one stored cell; `None` when it is of another kind than the column.
     pub fn read_stored_cell(&self, raw: &str) -> Option<Cell> {
         let token = json::token(raw);
+        if self.options.computed.is_some()
+            && let Token::Object(raw) = &token
+            && let Ok(faulty) = serde_json::from_str::<Faulty<'_>>(raw)
+        {
+            return Fault::from_code(faulty.error).map(Cell::Fault);
+        }
         match (self.ty, token) {
             (
                 ColumnType::Text
@@ -118,7 +126,29 @@ impl Column {
                 .ok()?;
                 (!users.is_empty()).then_some(Cell::Users(users))
             }
+            (ColumnType::List, Token::Array(raw)) => {
+                let members: Vec<&RawValue> = serde_json::from_str(raw).ok()?;
+                let cells: Vec<Cell> = members.into_iter().filter_map(member).collect();
+                (!cells.is_empty()).then_some(Cell::List(cells))
+            }
             _ => None,
         }
+    }
+}
+
+/// A cell without a value, as it is stored.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Faulty<'a> {
+    error: &'a str,
+}
+
+/// A member of a list. A date is as good as its text: they are stored and compared alike.
+fn member(raw: &RawValue) -> Option<Cell> {
+    match json::token(raw.get()) {
+        Token::Text(text) => Some(Cell::Text(text.into_owned())),
+        Token::Number(raw) => number::read(raw).ok().map(Cell::Number),
+        Token::Bool(bool) => Some(Cell::Bool(bool)),
+        _ => None,
     }
 }

@@ -152,7 +152,7 @@ impl Column {
     }
 
     /// The cell as people see it, without choices that the column no longer has; `None` when
-    /// nothing is left. What is not shown counts as empty in filters and sorts too.
+    /// nothing is left, or an error stands for it. That counts as empty in filters and sorts too.
     pub fn shown<'a>(&self, cell: &'a Cell) -> Option<Cow<'a, Cell>> {
         let known = |id: &ChoiceId| self.options.choices.by_id(*id).is_some();
         match cell {
@@ -161,6 +161,7 @@ impl Column {
                 let left: Vec<_> = ids.iter().copied().filter(known).collect();
                 (!left.is_empty()).then_some(Cow::Owned(Cell::Choices(left)))
             }
+            Cell::Fault(_) => None,
             _ => Some(Cow::Borrowed(cell)),
         }
     }

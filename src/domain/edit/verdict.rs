@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::settle::{Reached, Was, push, settle};
 use super::{Bench, Errors, MAX_ITEM_BYTES};
 use crate::domain::cell::{Cell, ColumnId, Linked, Links, Values, write_stored};
 use crate::domain::columns::Column;
@@ -82,12 +83,16 @@ pub(super) struct Trial<'b> {
     entries: Vec<Entry>,
 }
 
-struct Entry {
-    kind: &'static str,
-    item: Item,
-    set: Option<Cells>,
-    was: Option<Cells>,
+/// What becomes of one item.
+pub(super) struct Entry {
+    pub(super) kind: &'static str,
+    pub(super) item: Item,
+    pub(super) set: Option<Cells>,
+    pub(super) was: Option<Cells>,
 }
+
+/// What a command did to the cells of links that columns show, by item.
+pub(super) type Diffs = BTreeMap<Place, BTreeMap<CellAt, Diff>>;
 
 impl<'b> Trial<'b> {
     pub(super) fn new(list: &'b Arc<List>, bench: &'b Bench<'b>, items: usize) -> Self {
@@ -147,6 +152,10 @@ impl<'b> Trial<'b> {
     pub(super) fn finish(mut self, mut errors: Errors) -> Result<Verdict, AppError> {
         self.links.apply(&mut errors)?;
         let mut diffs = self.links.diffs();
+        let mut reached = match errors.is_empty() {
+            true => self.settle_computed(&diffs)?,
+            false => Reached::new(),
+        };
         let mut verdict = Verdict {
             kind: self.kind,
             list: Arc::clone(self.list),
@@ -176,7 +185,15 @@ impl<'b> Trial<'b> {
         errors.into_result()?;
         verdict.handed = self.hand_over(&verdict.items)?;
         for (place, diff) in diffs {
-            verdict.others.extend(self.other(place, &diff));
+            let follows = reached.remove(&place);
+            verdict
+                .others
+                .extend(self.other(place, Some(&diff), follows));
+        }
+        for (place, follows) in reached {
+            verdict
+                .others
+                .extend(self.other(place, None, Some(follows)));
         }
         if self.bench.show && !self.bench.schema.ends(self.list.id).is_empty() {
             verdict.shown = Some(self.dressed(&verdict.items));
@@ -193,18 +210,40 @@ impl<'b> Trial<'b> {
         hand_over(self.list, self.bench.holders, both)
     }
 
-    /// An item at the other end, which is changed by its link alone.
-    fn other(&self, place: Place, diff: &BTreeMap<CellAt, Diff>) -> Option<Other> {
+    fn settle_computed(&mut self, diffs: &Diffs) -> Result<Reached, AppError> {
+        let mut entries = std::mem::take(&mut self.entries);
+        let reached = settle(self.bench, self.list, &self.links, &mut entries, diffs);
+        self.entries = entries;
+        reached
+    }
+
+    /// An item that is changed by its links, or by what follows from others, alone.
+    fn other(
+        &self,
+        place: Place,
+        diff: Option<&BTreeMap<CellAt, Diff>>,
+        follows: Option<(Item, Was)>,
+    ) -> Option<Other> {
         let list = self.bench.schema.lists.get(&place.0)?;
-        let mut item = Item::clone(self.bench.items.get(&place)?);
-        item.touch(self.bench);
+        let (mut set, mut was) = (Some(Cells::default()), Some(Cells::default()));
+        let item = match follows {
+            Some((item, before)) => {
+                push(list, &item, &before, &mut set, &mut was);
+                item
+            }
+            None => {
+                let mut item = Item::clone(self.bench.items.get(&place)?);
+                item.touch(self.bench);
+                item
+            }
+        };
         let entry = Entry {
             kind: "updated",
             item,
-            set: Some(Cells::default()),
-            was: Some(Cells::default()),
+            set,
+            was,
         };
-        let (item, change, stored) = self.settle(list, entry, Some(diff));
+        let (item, change, stored) = self.settle(list, entry, diff);
         Some(Other {
             list: Arc::clone(list),
             item,

@@ -107,7 +107,8 @@ impl Op {
             Op::Equal | Op::Empty => true,
             Op::In => !place,
             Op::Order(_) => !place && !is_set(ty) && ty != ColumnType::Checkbox,
-            Op::Contains | Op::StartsWith => ty.is_text() || ty == ColumnType::Address,
+            Op::Contains => ty.is_text() || matches!(ty, ColumnType::Address | ColumnType::List),
+            Op::StartsWith => ty.is_text() || ty == ColumnType::Address,
             Op::HasAny | Op::HasAll => is_set(ty),
             Op::Within => ty.is_moment(),
             Op::WithinBox | Op::WithinKm => ty == ColumnType::Location,
@@ -119,7 +120,11 @@ impl Op {
 pub(super) fn is_set(ty: ColumnType) -> bool {
     matches!(
         ty,
-        ColumnType::MultiSelect | ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy
+        ColumnType::MultiSelect
+            | ColumnType::List
+            | ColumnType::User
+            | ColumnType::CreatedBy
+            | ColumnType::UpdatedBy
     )
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::{Comparison, Condition, Filter, Test};
-use crate::domain::cell::{Cell, Location};
+use crate::domain::cell::{Cell, Location, list_key};
 use crate::domain::columns::{Column, ColumnSet};
 use crate::domain::fold;
 use crate::domain::item::Item;
@@ -39,7 +39,7 @@ impl Test {
             Test::Empty => false,
             Test::OneOf(cells) => cells.iter().any(|other| equal(cell, other)),
             Test::Compare(comparison, other) => comparison.accepts(order(column, cell, other)),
-            Test::Contains(needle) => text(cell).is_some_and(|text| text.contains(needle)),
+            Test::Contains(needle) => contains(cell, needle),
             Test::StartsWith(needle) => text(cell).is_some_and(|text| text.starts_with(needle)),
             Test::Same(others) => has_all(cell, others) && has_all(others, cell),
             Test::HasAny(others) | Test::LinkedTo(others) => has_any(cell, others),
@@ -76,6 +76,14 @@ fn order(column: &Column, a: &Cell, b: &Cell) -> Ordering {
     }
 }
 
+/// Whether the needle stands in the cell; of a list, in one of its members.
+fn contains(cell: &Cell, needle: &str) -> bool {
+    match cell {
+        Cell::List(cells) => list_key(cells).iter().any(|text| text.contains(needle)),
+        cell => text(cell).is_some_and(|text| text.contains(needle)),
+    }
+}
+
 /// The folded text in which is searched.
 fn text(cell: &Cell) -> Option<Cow<'_, str>> {
     match cell {
@@ -96,6 +104,10 @@ fn has_any(cell: &Cell, others: &Cell) -> bool {
     match (cell, others) {
         (Cell::Choices(all), Cell::Choices(some)) => some.iter().any(|one| all.contains(one)),
         (Cell::Users(all), Cell::Users(some)) => some.iter().any(|one| all.contains(one)),
+        (Cell::List(all), Cell::List(some)) => {
+            let all = list_key(all);
+            list_key(some).iter().any(|one| all.contains(one))
+        }
         (Cell::Links(all), Cell::Links(some)) => {
             some.ids().any(|one| all.ids().any(|id| id == one))
         }
@@ -107,6 +119,10 @@ fn has_all(cell: &Cell, others: &Cell) -> bool {
     match (cell, others) {
         (Cell::Choices(all), Cell::Choices(some)) => some.iter().all(|one| all.contains(one)),
         (Cell::Users(all), Cell::Users(some)) => some.iter().all(|one| all.contains(one)),
+        (Cell::List(all), Cell::List(some)) => {
+            let all = list_key(all);
+            list_key(some).iter().all(|one| all.contains(one))
+        }
         _ => false,
     }
 }

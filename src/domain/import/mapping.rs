@@ -83,7 +83,7 @@ fn named(source: &str, key: &str, columns: &ColumnSet) -> Result<Target, Refusal
             "unknown_column",
             format!("The list has no column `{key}`"),
         )),
-        Some(column) if !column.ty.is_read_from_text() => Err(Refusal::at(
+        Some(column) if !column.is_read_from_text() => Err(Refusal::at(
             path(source),
             "read_only",
             format!("The values of `{key}` can't be written"),
@@ -118,11 +118,7 @@ struct Index<'a> {
 
 impl<'a> Index<'a> {
     fn new(columns: &'a ColumnSet) -> Self {
-        let writable = || {
-            columns
-                .iter()
-                .filter(|column| column.ty.is_read_from_text())
-        };
+        let writable = || columns.iter().filter(|column| column.is_read_from_text());
         Self {
             keys: first_of(writable(), |column| &column.key),
             names: first_of(writable(), |column| &column.name),

@@ -129,6 +129,16 @@ impl Book {
             .is_some_and(|known| known.until.is_none())
     }
 
+    /// Whether all links of a cell are known, or that there are more than `most`.
+    pub fn is_known(&self, at: &CellAt, most: usize) -> bool {
+        self.is_whole(at) || self.count(at) > most
+    }
+
+    /// How many links a cell has, as far as it was read.
+    pub fn count(&self, at: &CellAt) -> usize {
+        self.cells.get(at).map_or(0, |known| known.count)
+    }
+
     pub fn is_read(&self, at: &CellAt) -> bool {
         self.cells.contains_key(at)
     }

@@ -303,6 +303,16 @@ impl<'b> Edits<'b> {
         (was, is)
     }
 
+    /// How many links a cell has, as the command leaves it.
+    pub fn count(&self, at: &CellAt) -> Result<usize, AppError> {
+        self.draft.count(at)
+    }
+
+    /// All of them, in order.
+    pub fn all(&self, at: &CellAt) -> Result<Vec<ItemId>, AppError> {
+        self.draft.all(at)
+    }
+
     pub fn book(&self) -> &'b Book {
         self.draft.base()
     }

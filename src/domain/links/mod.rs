@@ -19,7 +19,7 @@ mod wanted;
 
 pub use book::{Book, Diff, Drafted, PlacedRow, Row};
 pub use edits::{CellEdit, Edits, How};
-pub use wanted::{Asked, CellAsk, Wanted};
+pub use wanted::{Asked, CellAsk, Wanted, linked_ids};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -189,7 +189,7 @@ impl Wanted {
                 let at = self_cell(&mut self.ends, end, item);
                 self.short.insert(at);
             }
-            self.named(end, item, &ids_of(column, raw.get()));
+            self.named(end, item, &linked_ids(column, raw.get()));
         }
     }
 
@@ -285,7 +285,7 @@ fn self_cell(ends: &mut BTreeMap<CellAt, End>, end: &End, item: ItemId) -> CellA
 }
 
 /// The ids in a cell as it was sent; none of one that can't be read.
-fn ids_of(column: &Column, raw: &str) -> Vec<ItemId> {
+pub fn linked_ids(column: &Column, raw: &str) -> Vec<ItemId> {
     let context = ParseContext {
         members: &|_| false,
     };

@@ -166,7 +166,7 @@ impl TakingBack<'_> {
             let Some(column) = then.columns.by_key(key) else {
                 continue;
             };
-            if column.ty == ColumnType::Link || column.ty.is_read_only() {
+            if column.ty == ColumnType::Link || column.is_read_only() {
                 continue;
             }
             let cell = column.read_wire_cell(raw.get());

@@ -106,7 +106,7 @@ fn differing(
 ) -> Vec<(ColumnId, Option<Cell>)> {
     let mut cells = Vec::new();
     for column in list.columns.iter() {
-        if column.ty == ColumnType::Link || column.ty.is_read_only() {
+        if column.ty == ColumnType::Link || column.is_read_only() {
             continue;
         }
         let cell = then.values.get(&column.id);

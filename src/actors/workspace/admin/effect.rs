@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::command::Answer;
 use super::super::core::Core;
 use super::super::durable::Attempt;
+use super::recompute::{self, Recomputed};
 use crate::domain::cell::ColumnId;
 use crate::domain::columns::Column;
 use crate::domain::comment::Comment;
@@ -59,6 +60,8 @@ pub(super) enum Change {
     Release(ListId, Column),
     /// A relation that rested is seen again.
     Awake(Relation),
+    /// Cells are computed anew.
+    Compute(Box<Recomputed>),
     QueueJob(Box<NewJob>),
     FailJob(JobId, Value, Vec<RowError>),
     CancelJob(JobId),
@@ -308,6 +311,7 @@ pub(super) async fn write(
         }
         Change::Release(list, column) => store::unique::release(tx, id, *list, column).await,
         Change::Awake(relation) => store::links::awake(tx, id, *relation).await,
+        Change::Compute(recomputed) => recompute::write(core, tx, recomputed).await,
     };
     Ok(written?)
 }

@@ -1,6 +1,6 @@
 //! Whether an administrative command may be, and what it comes to. Writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
@@ -12,10 +12,11 @@ use super::super::durable::Attempt;
 use super::effect::{Change, Effect};
 use super::{AdminCommand, INVITE_DAYS, comments, forms, views};
 use crate::domain::columns::Column;
+use crate::domain::computed::complete;
 use crate::domain::edit::{list_of, moved};
 use crate::domain::membership::{judge_removal, judge_role};
 use crate::domain::relate::{Touched, inverse, relate, relation_of, restore_column, with};
-use crate::domain::retype::{Retyped, retype, swap_back};
+use crate::domain::retype::{Retyped, other_rule, rerule, retype, swap_back};
 use crate::domain::roles::{Action, Role};
 use crate::domain::schema::{List, Schema};
 use crate::domain::schema_change::{
@@ -357,6 +358,7 @@ fn judge_schema(
             let keys: Vec<&str> = columns.iter().map(|spec| spec.key.as_str()).collect();
             let path = |index| format!("/columns/{index}");
             let (list, others) = relate(&schema.lists, list, &keys, path, now)?;
+            let list = complete(&beside(schema, &others), list, &keys, path, now)?;
             let out = json!(ListOut::new(&list));
             let columns = list.columns.iter_all().cloned().collect();
             let effect = Effect::new("list.created", out.clone(), 201, Some(out))
@@ -415,7 +417,9 @@ fn judge_schema(
             let specs = std::slice::from_ref(spec.as_ref());
             let changed = add_columns(old, specs, |_| String::new(), now)?;
             let keys = [spec.key.as_str()];
-            let (changed, others) = relate(&schema.lists, changed, &keys, |_| String::new(), now)?;
+            let path = |_| String::new();
+            let (changed, others) = relate(&schema.lists, changed, &keys, path, now)?;
+            let changed = complete(&beside(schema, &others), changed, &keys, path, now)?;
             let column = changed
                 .columns
                 .by_key(&spec.key)
@@ -431,6 +435,7 @@ fn judge_schema(
             let changed = add_columns(old, specs, path, now)?;
             let keys: Vec<&str> = specs.iter().map(|spec| spec.key.as_str()).collect();
             let (changed, others) = relate(&schema.lists, changed, &keys, path, now)?;
+            let changed = complete(&beside(schema, &others), changed, &keys, path, now)?;
             let added = specs
                 .iter()
                 .filter_map(|spec| changed.columns.by_key(&spec.key).cloned())
@@ -441,10 +446,21 @@ fn judge_schema(
         AdminCommand::UpdateColumn { list, key, patch } => {
             let old = list_of(*list, schema)?;
             let stands = old.columns.by_key(key).ok_or_else(AppError::not_found)?;
+            if let Some(rule) = other_rule(stands, patch)? {
+                let ruled = rerule(old, key, rule, patch, now)?;
+                let path = |_| String::new();
+                let list = complete(&schema.lists, ruled.list, &[key], path, now)?;
+                let to = list.columns.by_key(key).cloned();
+                return Ok(retyped_effect(Retyped {
+                    to: to.ok_or_else(AppError::not_found)?,
+                    list,
+                    from: ruled.from,
+                }));
+            }
             if patch
                 .ty
                 .as_deref()
-                .is_some_and(|ty| ty != stands.ty.as_str())
+                .is_some_and(|ty| ty != stands.type_name())
             {
                 let retyped = retype(old, key, patch, now)?;
                 let (from, to) = (retyped.from.clone(), retyped.to.clone());
@@ -506,6 +522,14 @@ fn judge_schema(
             "not a command on the schema"
         ))),
     }
+}
+
+/// The lists as they stand when these have changed too.
+fn beside(schema: &Schema, others: &[Touched]) -> BTreeMap<ListId, Arc<List>> {
+    let mut lists = schema.lists.clone();
+    let touched = others.iter();
+    lists.extend(touched.map(|other| (other.list.id, Arc::new(other.list.clone()))));
+    lists
 }
 
 /// A column in the place of another. All are written: they may be numbered anew, and one key is free before

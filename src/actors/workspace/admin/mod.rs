@@ -6,6 +6,7 @@ mod comments;
 mod effect;
 mod forms;
 mod judge;
+mod recompute;
 mod views;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ pub use self::comments::CommentCommand;
 use self::effect::{Effect, write};
 pub use self::forms::FormCommand;
 use self::judge::judge;
+pub(super) use self::recompute::settling;
 pub use self::views::ViewCommand;
 use super::broadcast::{EncodedEvent, EventBatch};
 use super::catch_up::{catch_up, hold};
@@ -25,7 +27,7 @@ use super::command::{Command, Job, Outcome, Reply, Request};
 use super::core::Core;
 use super::done::Done;
 use super::durable::{Attempt, Failure, commit_in, in_doubt};
-use super::entry::{NewEvent, event, head_move, op_row, payload};
+use super::entry::{By, NewEvent, event, head_move, op_row, payload};
 use super::known;
 use crate::domain::cell::ColumnId;
 use crate::domain::item::Place;
@@ -227,6 +229,15 @@ fn patience(command: &Command) -> Duration {
     }
 }
 
+/// Whether a change may not take from a computed column what it is made of. What is deleted may: its cells
+/// say so then.
+fn spoils_nothing(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Admin(AdminCommand::UpdateColumn { .. } | AdminCommand::SwapColumn { .. })
+    )
+}
+
 /// Gives the remembered answer to a retry; a job that is none comes back.
 async fn answer_retry(db: &Db, core: &mut Core, job: Job, done: &mut Done) -> Option<Job> {
     if job.request.remember.is_none() {
@@ -258,6 +269,8 @@ async fn attempt_once(
     let effect = db
         .in_time(patience(&request.command), async {
             let mut effect = judge(core, &mut tx, request, now).await?;
+            let strict = spoils_nothing(&request.command);
+            recompute::follow(core, &mut tx, &mut effect, strict).await?;
             effect.keep_before(&core.schema);
             effect.keep_unique(&core.schema);
             for change in &effect.changes {
@@ -275,7 +288,7 @@ async fn attempt_once(
             seq: core.seq + 1,
             at: now,
             kind: effect.kind,
-            request,
+            by: By::of(request),
             list: effect.list,
             payloads: said(&effect, &text),
         },
