@@ -15,7 +15,7 @@ fn fixtures() -> PathBuf {
 }
 
 /// Waits for a job's end.
-async fn ended(person: &Person, workspace: &str, queued: &Answer) -> Value {
+pub(crate) async fn ended(person: &Person, workspace: &str, queued: &Answer) -> Value {
     let id = queued.is(202)["id"].as_str().unwrap();
     let begun = Instant::now();
     loop {

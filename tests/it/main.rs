@@ -6,6 +6,7 @@ mod aggregates;
 mod auth_js;
 mod command_line;
 mod comments;
+mod computed;
 mod convergence;
 mod database;
 mod database_faults;

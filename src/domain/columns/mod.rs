@@ -151,6 +151,18 @@ impl Column {
         !self.is_read_only() && self.ty != ColumnType::Link
     }
 
+    /// Whether it is the same, computed through or not.
+    pub fn stands_as(&self, other: &Column) -> bool {
+        let settled = |column: &Column| {
+            let mut column = column.clone();
+            if let Some(computed) = &mut column.options.computed {
+                computed.settled = true;
+            }
+            column
+        };
+        self == other || (self.options.computed.is_some() && settled(self) == settled(other))
+    }
+
     /// Reads a value from its JSON, exactly as it was sent: nothing is guessed, rounded or cut.
     /// `null`, an empty string and an empty array clear the cell (`None`).
     pub fn parse_json(&self, raw: &str, ctx: &ParseContext<'_>) -> Parsed {

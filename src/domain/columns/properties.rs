@@ -93,6 +93,16 @@ fn cell(ty: ColumnType) -> BoxedStrategy<Cell> {
                 )
             })
             .boxed(),
+        ColumnType::List => {
+            let member = prop_oneof![
+                text().prop_map(Cell::Text),
+                any::<bool>().prop_map(Cell::Bool),
+                (-999_999_i64..=999_999).prop_map(|number| Cell::Number(number.into())),
+            ];
+            prop::collection::vec(member, 1..=5)
+                .prop_map(Cell::List)
+                .boxed()
+        }
         ColumnType::Email => "[a-z0-9]{1,20}@[a-z]{1,20}\\.[a-z]{2,4}"
             .prop_map(Cell::Text)
             .boxed(),

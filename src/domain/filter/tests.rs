@@ -339,6 +339,9 @@ fn every_type_knows_its_ops() {
             ColumnType::Address => "eq ne contains not_contains starts_with is_empty not_empty",
             ColumnType::Location => "eq ne is_empty not_empty within_box within_km",
             ColumnType::Link => "is_empty not_empty linked_to",
+            ColumnType::List => {
+                "eq ne in not_in contains not_contains is_empty not_empty has_any has_all"
+            }
             _ if ty.is_moment() => "eq ne lt lte gt gte in not_in is_empty not_empty within",
             _ if is_set(ty) => "eq ne in not_in is_empty not_empty has_any has_all",
             _ if ty.is_text() => {

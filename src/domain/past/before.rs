@@ -143,7 +143,7 @@ impl Before {
         let before = schema.lists.get(&list);
         for column in after {
             let was = before.and_then(|list| list.columns.by_id(&column.id));
-            if was == Some(column) {
+            if was.is_some_and(|was| was.stands_as(column)) {
                 continue;
             }
             let kept = &mut self.before.entry(list).or_default().columns;

@@ -11,7 +11,7 @@ use crate::domain::item::{Item, Place};
 use crate::domain::links::Pair;
 use crate::domain::log::Actor;
 use crate::domain::past::{Entry, Said, SaidKind, Timeline, pairs_then};
-use crate::domain::schema::List;
+use crate::domain::schema::{List, Schema};
 use crate::ids::{ItemId, ListId};
 
 /// A change that is to be taken back.
@@ -43,6 +43,22 @@ pub fn standing(entries: Vec<Entry>, seq: i64) -> Vec<Entry> {
     let mut left = entries;
     left.retain(|entry| !gone.contains(&entry.seq));
     left
+}
+
+/// The entries without those that tell of computed cells alone: nobody has written them.
+pub fn by_people(mut entries: Vec<Entry>, schema: &Schema) -> Vec<Entry> {
+    let is_computed = |list: ListId, key: &str| {
+        let columns = schema.lists.get(&list).map(|list| &list.columns);
+        let mut named = columns.into_iter().flat_map(|columns| columns.iter_all());
+        named.any(|column| column.key == key && column.is_read_only())
+    };
+    entries.retain(|entry| {
+        let said = &entry.said;
+        let mut was = said.was.0.iter();
+        let computed = !said.was.0.is_empty() && was.all(|(key, _)| is_computed(said.list, key));
+        !(said.kind == SaidKind::Updated && said.links.is_empty() && computed)
+    });
+    entries
 }
 
 /// Who has changed these items since `seq`, some of it.

@@ -24,7 +24,7 @@ mod stack;
 
 use serde_json::{Value, json};
 
-pub use items::{Since, Undone, changed_since, standing, take_back};
+pub use items::{Since, Undone, by_people, changed_since, standing, take_back};
 pub use restore::{Both, bring_back, linked_places};
 pub use schema::{Later, Reshape, Reshaped, take_back_schema};
 pub use stack::{NothingLeft, Own, Reading, Wanted, newest};

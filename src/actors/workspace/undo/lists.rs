@@ -11,7 +11,7 @@ use crate::domain::log::Actor;
 use crate::domain::past::{Entry, Rewound, Timeline, by_item, rewind};
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
-use crate::domain::undo::{Both, bring_back, changed_since, linked_places, refused};
+use crate::domain::undo::{Both, bring_back, by_people, changed_since, linked_places, refused};
 use crate::error::AppError;
 use crate::ids::{ItemId, JobId, ListId, UserId};
 use crate::store::log::events_after;
@@ -122,7 +122,7 @@ pub(super) async fn revert_batch(
     let touched = items.iter().filter(|item| item.seq > seq);
     let touched: Vec<Place> = touched.map(|item| (list.id, item.id)).collect();
     let since = entries_of(tx, core.id, &touched, seq).await?;
-    let obstacles = changed_since(since.whole()?, seq);
+    let obstacles = changed_since(by_people(since.whole()?, &core.schema), seq);
     if !obstacles.is_empty() {
         return Err(refused(&obstacles));
     }

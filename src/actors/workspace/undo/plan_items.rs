@@ -10,7 +10,7 @@ use crate::domain::edit::list_of;
 use crate::domain::item::Place;
 use crate::domain::log::Actor;
 use crate::domain::past::{Before, Entry, Timeline, by_item, read_entries, too_reshaped};
-use crate::domain::undo::{Undone, refused, standing, take_back};
+use crate::domain::undo::{Undone, by_people, refused, standing, take_back};
 use crate::error::AppError;
 use crate::ids::ListId;
 use crate::store::log::LoggedEvent;
@@ -48,7 +48,8 @@ pub(super) async fn plan(
     let touched = |place: &&Place| items.get(*place).is_none_or(|item| item.seq > header.seq);
     let touched: Vec<Place> = places.iter().filter(touched).copied().collect();
     let since = entries_of(tx, core.id, &touched, header.seq).await?;
-    let since = by_item(standing(since.whole()?, header.seq));
+    let since = by_people(since.whole()?, &core.schema);
+    let since = by_item(standing(since, header.seq));
     let changes = changes(core, tx, header.seq).await?;
     let timeline = timeline(core, &changes);
     let gone = |column: ColumnId| who_took(&changes, list.id, column);

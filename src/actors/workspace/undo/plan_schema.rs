@@ -5,6 +5,7 @@ use super::Plan;
 use super::plan_items::{changes, timeline};
 use crate::actors::workspace::AdminCommand;
 use crate::domain::cell::ColumnId;
+use crate::domain::columns::Column;
 use crate::domain::log::Actor;
 use crate::domain::past::Before;
 use crate::domain::undo::{Later, Obstacle, Reshape, Reshaped, refused, take_back_schema};
@@ -72,6 +73,10 @@ async fn check_values(
     let columns = core.schema.live(list).map(|list| &list.columns);
     let by_id = |id: ColumnId| columns.and_then(|columns| columns.by_id(&id));
     // The newer was made of the older.
+    // What was computed, nobody has written.
+    if by_id(gone).is_some_and(Column::is_read_only) {
+        return Ok(());
+    }
     let both = by_id(back.min(gone)).zip(by_id(back.max(gone)));
     let (from, to) = both.ok_or_else(AppError::not_found)?;
     let pair = Pair {
