@@ -7,6 +7,7 @@ mod auth_js;
 mod command_line;
 mod comments;
 mod computed;
+mod computed_plan;
 mod convergence;
 mod database;
 mod database_faults;

@@ -57,6 +57,15 @@ struct Known {
     until: Option<(i64, ItemId)>,
     /// Links that are not live, as far as they were asked for.
     resting: BTreeSet<ItemId>,
+    /// Nothing but those was asked for.
+    resting_alone: bool,
+}
+
+impl Known {
+    /// Whether all its links are known.
+    fn is_whole(&self) -> bool {
+        self.until.is_none() && !self.resting_alone
+    }
 }
 
 /// What is known of links, as a group's commands leave it.
@@ -97,7 +106,11 @@ impl Book {
     /// A link that is not live was read.
     pub fn read_resting(&mut self, at: CellAt, other: ItemId, row: Row) {
         self.rows.insert(at.pair(other), Some(row));
-        self.cells.entry(at).or_default().resting.insert(other);
+        let cell = self.cells.entry(at).or_insert_with(|| Known {
+            resting_alone: true,
+            ..Known::default()
+        });
+        cell.resting.insert(other);
     }
 
     /// A link was asked for, and is there or not.
@@ -124,9 +137,7 @@ impl Book {
 
     /// Whether all links of a cell are known.
     pub fn is_whole(&self, at: &CellAt) -> bool {
-        self.cells
-            .get(at)
-            .is_some_and(|known| known.until.is_none())
+        self.cells.get(at).is_some_and(Known::is_whole)
     }
 
     /// Whether all links of a cell are known, or that there are more than `most`.
@@ -140,7 +151,8 @@ impl Book {
     }
 
     pub fn is_read(&self, at: &CellAt) -> bool {
-        self.cells.contains_key(at)
+        let known = self.cells.get(at);
+        known.is_some_and(|known| !known.resting_alone)
     }
 
     /// The links of a cell that are not live.
@@ -248,7 +260,7 @@ impl<'b> Draft<'b> {
 
     /// All links of a cell, which must have been read whole.
     pub(super) fn all(&self, at: &CellAt) -> Result<Vec<ItemId>, AppError> {
-        let known = self.known(at).filter(|known| known.until.is_none());
+        let known = self.known(at).filter(|known| known.is_whole());
         let known = known.ok_or_else(unread)?;
         Ok(known.head.iter().map(|(_, item)| *item).collect())
     }
@@ -277,7 +289,7 @@ impl<'b> Draft<'b> {
         }
         let whole = |side| {
             let known = self.known(&pair.cell(side));
-            known.is_some_and(|known| known.until.is_none())
+            known.is_some_and(Known::is_whole)
         };
         if whole(Side::From) || whole(Side::To) {
             Ok(None)

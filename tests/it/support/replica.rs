@@ -290,7 +290,10 @@ impl Replica {
             assert!(seq > last, "out of order: {frame}");
             last = seq;
             self.event(event);
-            wide |= event["wide"] == true;
+            // What is computed anew is told of, and not told.
+            let computed =
+                event["kind"] == "items.computed" || !event["data"]["computed"].is_null();
+            wide |= computed || event["wide"] == true;
         }
         let through = frame["through"].as_i64().unwrap();
         assert!(through >= last, "{frame}");
