@@ -166,6 +166,17 @@ fn value(ty: ColumnType, rng: &mut StdRng) -> String {
     let one_of = |rng: &mut StdRng, values: &[&str]| (*values.choose(rng).unwrap()).to_owned();
     match ty {
         ColumnType::Link => unreachable!(),
+        ColumnType::List => {
+            let members: Vec<serde_json::Value> = (0..rng.random_range(1..4))
+                .map(|_| match rng.random_range(0..6) {
+                    0 => rng.random::<bool>().into(),
+                    1 => rng.random_range(-3..3).into(),
+                    2 => "2026-02-15".into(),
+                    _ => text(rng).into(),
+                })
+                .collect();
+            serde_json::to_string(&members).unwrap()
+        }
         ColumnType::Text | ColumnType::LongText => serde_json::to_string(&text(rng)).unwrap(),
         ColumnType::Number
         | ColumnType::Currency
@@ -307,7 +318,9 @@ fn misfit(ty: ColumnType, rng: &mut StdRng) -> &'static str {
     let misfits: &[&str] = match ty {
         ty if ty.is_number() => &["\"5\"", "true", "[]", "{}", "null"],
         ColumnType::Checkbox => &["\"true\"", "1", "null"],
-        ColumnType::MultiSelect | ColumnType::User => &["\"x\"", "5", "{}", "[]", "null"],
+        ColumnType::MultiSelect | ColumnType::User | ColumnType::List => {
+            &["\"x\"", "5", "{}", "[]", "null"]
+        }
         ColumnType::Address => &[
             "{}",
             "5",
@@ -378,6 +391,8 @@ fn stored(column: &Column, rng: &mut StdRng) -> Option<String> {
     }
     let mut cell = if column.ty == ColumnType::AutoNumber {
         Cell::Number(rng.random_range(1..30).into())
+    } else if column.ty == ColumnType::List {
+        return Some(value(column.ty, rng));
     } else {
         let json = value(column.ty, rng);
         column
@@ -481,13 +496,11 @@ fn condition(columns: &ColumnSet, rng: &mut StdRng) -> String {
     );
     loop {
         let column = *all.choose(rng).unwrap();
-        let set = matches!(
+        let people = matches!(
             column.ty,
-            ColumnType::MultiSelect
-                | ColumnType::User
-                | ColumnType::CreatedBy
-                | ColumnType::UpdatedBy
+            ColumnType::User | ColumnType::CreatedBy | ColumnType::UpdatedBy
         );
+        let set = people || matches!(column.ty, ColumnType::MultiSelect | ColumnType::List);
         let value = match op {
             "is_empty" | "not_empty" => "null".to_owned(),
             "contains" | "not_contains" | "starts_with" => needle(column, rng),
@@ -499,21 +512,19 @@ fn condition(columns: &ColumnSet, rng: &mut StdRng) -> String {
             }
             "within" => span(rng),
             "within_box" | "within_km" => area(op, rng),
-            _ if set && column.ty != ColumnType::MultiSelect && rng.random_ratio(1, 4) => {
-                if op == "eq" || op == "ne" {
-                    r#"{"me":true}"#
-                } else {
-                    r#"[{"me":true}]"#
-                }
-                .to_owned()
+            _ if people && rng.random_ratio(1, 4) => if op == "eq" || op == "ne" {
+                r#"{"me":true}"#
+            } else {
+                r#"[{"me":true}]"#
             }
+            .to_owned(),
             _ => value(column.ty, rng),
         };
         let json = format!(
             r#"{{"column":"{}","op":"{op}","value":{value}}}"#,
             column.key
         );
-        match Filter::parse(&json, columns, people()[0], today()) {
+        match Filter::parse(&json, columns, self::people()[0], today()) {
             Ok(_) => return json,
             Err(wrong) => assert_eq!(wrong[0].code, "bad_op", "{json}: {wrong:?}"),
         }

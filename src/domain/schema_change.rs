@@ -37,6 +37,8 @@ pub struct ColumnSpec {
     /// `inverse_key` the other list gets a column that shows the same links from there, in the same
     /// change. `multiple` (false when not said) and `inverse_multiple` (true) say whether a cell here, or
     /// there, holds several. `on_delete`: `unlink`, or `restrict`, which keeps a linked item from the trash.
+    /// Of what is computed (see FORMULAS.md): a `formula` `{"expression"}`, a `lookup` `{"link","column"}`, a
+    /// `rollup` `{"link","column","op"}`, a `count` `{"link"}`; `result` is the type that comes of it.
     #[schema(value_type = Option<Object>)]
     pub options: Option<Value>,
     #[serde(default)]

@@ -184,7 +184,11 @@ async fn what_has_nothing_in_common_is_refused_and_values_that_become_one_are_no
         refusal(&note, json!({"type": "auto_number"})).await,
         "no_conversion"
     );
-    assert_eq!(refusal(&note, json!({"type": "rollup"})).await, "not_built");
+    assert_eq!(
+        refusal(&note, json!({"type": "rollup"})).await,
+        "no_conversion"
+    );
+    assert_eq!(refusal(&note, json!({"type": "file"})).await, "not_built");
     assert_eq!(
         refusal(&note, json!({"on_loss": "clear"})).await,
         "needs_type"

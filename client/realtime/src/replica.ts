@@ -271,7 +271,9 @@ export class ListReplica {
     if (!concerned) return false;
     // What it links to has gone into the trash, or come back.
     if (event.kind === "list.deleted" || event.kind === "list.restored") return true;
-    if (event.wide || event.kind === "items.imported") return true;
+    if (event.wide || event.kind === "items.imported" || event.kind === "items.computed") return true;
+    // Cells were computed anew, by whatever change of columns or lists.
+    if (isObject(event.data) && Array.isArray(event.data.computed)) return true;
     if (event.changes?.some((change) => change.kind === "erased" || !tellsAll(change))) return true;
     return (event.kind === "links.changed" && !event.changes) || event.kind.startsWith("column.");
   }
@@ -431,7 +433,7 @@ function isNameless(values: Values): boolean {
 function listsOf(data: unknown): string[] | null {
   if (!isObject(data)) return null;
   const named = (part: unknown) => (isObject(part) && typeof part.list === "string" ? [part.list] : []);
-  const further = [data.inverse, data.hides, data.shows].flatMap((part) =>
+  const further = [data.inverse, data.hides, data.shows, data.computed].flatMap((part) =>
     Array.isArray(part) ? part.flatMap(named) : named(part),
   );
   const lists = [...named(data), ...further];

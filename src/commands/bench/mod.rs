@@ -4,6 +4,7 @@
 
 pub mod baseline;
 pub mod beside;
+pub mod computed;
 pub mod cpu;
 pub mod edits;
 pub mod figure;
@@ -88,6 +89,8 @@ pub enum Group {
     Hub,
     /// A batch of 10 000 items, taken back.
     Undo,
+    /// Lookups, rollups and formulas, and what follows from an edit.
+    Computed,
     /// Faults: servers of the bench's own are killed, cut off and stalled.
     Nodes,
     /// A server of the bench's own is asked for five times what it can do.
@@ -163,6 +166,9 @@ pub async fn measure(args: &BenchArgs) -> anyhow::Result<Vec<Figure>> {
     }
     if wants(Group::Undo) {
         add(undo::measure(&bench).await?);
+    }
+    if wants(Group::Computed) {
+        add(computed::measure(&bench).await?);
     }
     if wants(Group::Beside) {
         add(beside::measure(&bench, workspace).await?);

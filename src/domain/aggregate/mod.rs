@@ -107,7 +107,10 @@ impl Op {
 
 /// Whether items can be grouped by such cells.
 pub fn is_groupable(ty: ColumnType) -> bool {
-    !matches!(ty, ColumnType::Address | ColumnType::Location)
+    !matches!(
+        ty,
+        ColumnType::Address | ColumnType::Location | ColumnType::List
+    )
 }
 
 /// The average of so many numbers.

@@ -17,6 +17,9 @@ use crate::domain::schema::{List, Schema};
 use crate::error::AppError;
 use crate::ids::{ItemId, ListId, UserId};
 
+/// A column of the workspace.
+pub type ColumnAt = (ListId, ColumnId);
+
 /// A node's place in the order.
 pub type NodeId = usize;
 
@@ -26,9 +29,9 @@ pub struct Graph {
     nodes: Vec<Node>,
     of_list: HashMap<ListId, Vec<NodeId>>,
     /// Who reads a column of the same item, its links among them.
-    beside: HashMap<(ListId, ColumnId), Vec<NodeId>>,
+    beside: HashMap<ColumnAt, Vec<NodeId>>,
     /// Who reads a column of linked items.
-    across: HashMap<(ListId, ColumnId), Vec<NodeId>>,
+    across: HashMap<ColumnAt, Vec<NodeId>>,
 }
 
 /// A computed column.
@@ -45,7 +48,7 @@ pub struct Node {
 /// As much of a column as a result depends on.
 #[derive(Clone, Debug, PartialEq)]
 struct Source {
-    at: (ListId, ColumnId),
+    at: ColumnAt,
     ty: ColumnType,
     choices: Choices,
 }
@@ -74,7 +77,7 @@ impl Graph {
                 false => how,
             };
             let sources = reads(list, &how);
-            let source = |at: &(ListId, ColumnId)| {
+            let source = |at: &ColumnAt| {
                 let column = lists.get(&at.0)?.columns.by_id(&at.1)?;
                 Some(Source {
                     at: *at,
@@ -158,7 +161,7 @@ impl Graph {
     }
 
     /// A column that is nothing but a fault, and was none under `before`.
-    pub fn spoiled_since(&self, before: &Graph) -> Option<(ListId, ColumnId)> {
+    pub fn spoiled_since(&self, before: &Graph) -> Option<ColumnAt> {
         let is_faulty = |node: &&Node| matches!(node.how, How::Faulty(_));
         let was_good = |node: &&Node| {
             let mut was = before.nodes.iter();
@@ -169,7 +172,7 @@ impl Graph {
     }
 
     /// The nodes whose cells may not be what they were under `before`, and those that follow from them.
-    pub fn changed_since(&self, before: &Graph) -> BTreeSet<(ListId, ColumnId)> {
+    pub fn changed_since(&self, before: &Graph) -> BTreeSet<ColumnAt> {
         let mut changed = BTreeSet::new();
         for node in &self.nodes {
             let was = before
@@ -365,7 +368,7 @@ pub(super) fn unread() -> AppError {
     ))
 }
 
-type Bindings = Vec<((ListId, ColumnId), How, bool)>;
+type Bindings = Vec<(ColumnAt, How, bool)>;
 
 fn bind_all(lists: &BTreeMap<ListId, Arc<List>>, ends: &BTreeMap<ListId, Vec<End>>) -> Bindings {
     let mut bound = Vec::new();
@@ -399,7 +402,7 @@ fn resting(rule: &Rule) -> Option<Cell> {
 }
 
 /// The columns that a node reads: of its own item, and of linked ones.
-fn reads(list: ListId, how: &How) -> (Vec<(ListId, ColumnId)>, Vec<(ListId, ColumnId)>) {
+fn reads(list: ListId, how: &How) -> (Vec<ColumnAt>, Vec<ColumnAt>) {
     match how {
         How::Beside(formula) => {
             let inputs = formula.inputs().iter();
@@ -420,7 +423,7 @@ fn reads(list: ListId, how: &How) -> (Vec<(ListId, ColumnId)>, Vec<(ListId, Colu
 
 /// An order in which each comes behind all that it needs (Kahn 1962), and those for which there is none.
 fn in_order(bound: &Bindings) -> (Vec<usize>, BTreeSet<usize>) {
-    let at: HashMap<(ListId, ColumnId), usize> = bound
+    let at: HashMap<ColumnAt, usize> = bound
         .iter()
         .enumerate()
         .map(|(index, (place, ..))| (*place, index))
@@ -444,7 +447,7 @@ fn in_order(bound: &Bindings) -> (Vec<usize>, BTreeSet<usize>) {
     }
 }
 
-fn needs(bound: &Bindings, at: &HashMap<(ListId, ColumnId), usize>) -> Vec<Vec<usize>> {
+fn needs(bound: &Bindings, at: &HashMap<ColumnAt, usize>) -> Vec<Vec<usize>> {
     let needed = bound.iter().map(|((list, _), how, _)| {
         let (beside, across) = reads(*list, how);
         let all = beside.iter().chain(&across);
@@ -461,7 +464,7 @@ pub fn cycle(
 ) -> Option<Vec<String>> {
     let bound = bind_all(lists, ends);
     let (_, circular) = in_order(&bound);
-    let at: HashMap<(ListId, ColumnId), usize> = bound
+    let at: HashMap<ColumnAt, usize> = bound
         .iter()
         .enumerate()
         .map(|(index, (place, ..))| (*place, index))

@@ -24,11 +24,11 @@ mod reach;
 mod value;
 
 pub use column::complete;
-pub use graph::{Graph, Known, Node, NodeId, compute_new};
+pub use graph::{ColumnAt, Graph, Known, Node, NodeId, compute_new};
 pub use reach::Reach;
 pub use value::kind_of;
 
 /// The most links over which a cell is computed.
 pub const MAX_ROLLED: usize = 10_000;
 /// The most cells that may follow from one command.
-pub const MAX_REACHED: usize = 20_000;
+pub const MAX_REACHED: usize = 100_000;

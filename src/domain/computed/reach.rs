@@ -306,6 +306,8 @@ fn other_end(schema: &Schema, end: &End) -> Option<End> {
 }
 
 fn too_many() -> AppError {
-    let message = format!("more than {MAX_ROLLED} computed cells of other items follow from this");
+    let message = format!(
+        "more than {MAX_ROLLED} items, or {MAX_REACHED} cells, would be computed anew from this"
+    );
     AppError::field("/items", "too_many_dependents", message)
 }

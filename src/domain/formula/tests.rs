@@ -204,6 +204,18 @@ fn inputs_are_named_once() {
 }
 
 #[test]
+fn every_function_is_documented_as_it_is() {
+    let page = include_str!("../../../FORMULAS.md");
+    for function in functions() {
+        let (name, shape, about) = (function.name, function.shape, function.about);
+        let row = format!("| `{name}({shape})` | {about} |");
+        assert!(page.contains(&row), "FORMULAS.md lacks {row}");
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    assert_eq!(rows.count(), functions().len());
+}
+
+#[test]
 fn every_function_has_a_name_of_its_own() {
     let mut names: Vec<&str> = functions().iter().map(|function| function.name).collect();
     names.sort_unstable();

@@ -11,6 +11,7 @@ use super::super::durable::Attempt;
 use super::effect::{Change, Effect};
 use crate::domain::cell::ColumnId;
 use crate::domain::columns::{Column, Computed, Options};
+use crate::domain::computed::ColumnAt;
 use crate::domain::relate::with;
 use crate::domain::schema::{List, Schema};
 use crate::error::AppError;
@@ -27,7 +28,7 @@ const PAGE: i64 = 500;
 /// The nodes that a change is to compute, under the schema as it leaves it.
 pub(super) struct Recomputed {
     schema: Schema,
-    nodes: BTreeSet<(ListId, ColumnId)>,
+    nodes: BTreeSet<ColumnAt>,
 }
 
 /// Adds to a judged change what follows of it for computed columns. `strict`: it may not spoil one.
@@ -154,7 +155,7 @@ fn after(schema: &Schema, effect: &Effect) -> Schema {
 }
 
 /// The event, and where it shows them the answer, say which columns are computed anew.
-fn tell(effect: &mut Effect, schema: &Schema, nodes: &BTreeSet<(ListId, ColumnId)>, settled: bool) {
+fn tell(effect: &mut Effect, schema: &Schema, nodes: &BTreeSet<ColumnAt>, settled: bool) {
     let mut by_list: BTreeMap<ListId, Vec<ColumnOut>> = BTreeMap::new();
     for (list, id) in nodes {
         let column = schema.lists.get(list).and_then(|l| l.columns.by_id(id));
