@@ -21,10 +21,12 @@ use crate::error::{AppError, ErrorCode, FieldError};
 use crate::ids::{ItemId, ListId, UserId};
 
 mod compensate;
+mod merge;
 mod settle;
 mod verdict;
 
 pub use compensate::{Act, Compensation, Relink, Step, has_moved, moved};
+pub use merge::Merge;
 use verdict::{Cells, Trial, all_cells, current};
 pub use verdict::{Other, Verdict};
 
@@ -149,6 +151,11 @@ pub enum ItemCommand {
         ids: Vec<ItemId>,
         if_version: Option<Versions>,
     },
+    /// Several items become one.
+    Merge {
+        list: ListId,
+        what: Box<Merge>,
+    },
     /// Items as they stood before.
     Compensate(Box<Compensation>),
 }
@@ -160,7 +167,8 @@ impl ItemCommand {
             | ItemCommand::Update { list, .. }
             | ItemCommand::Delete { list, .. }
             | ItemCommand::Restore { list, .. }
-            | ItemCommand::Links { list, .. } => *list,
+            | ItemCommand::Links { list, .. }
+            | ItemCommand::Merge { list, .. } => *list,
             ItemCommand::Compensate(what) => what.list,
         }
     }
@@ -175,6 +183,10 @@ impl ItemCommand {
                 ids.iter().map(|id| (list, *id)).collect()
             }
             ItemCommand::Links { item, .. } => vec![(list, *item)],
+            ItemCommand::Merge { what, .. } => {
+                let all = std::iter::once(&what.keep).chain(&what.merge);
+                all.map(|id| (list, *id)).collect()
+            }
             ItemCommand::Compensate(what) => {
                 what.steps.iter().map(|step| (list, step.item)).collect()
             }
@@ -200,6 +212,7 @@ impl ItemCommand {
             ItemCommand::Delete { ids, .. } | ItemCommand::Restore { ids, .. } => ids.len(),
             // The item itself is one of those that it touches.
             ItemCommand::Links { ids, .. } => ids.len() + 1,
+            ItemCommand::Merge { what, .. } => what.merge.len() + 1,
             ItemCommand::Compensate(what) => what.steps.len(),
         }
     }
@@ -219,6 +232,7 @@ impl ItemCommand {
             }
             ItemCommand::Create { .. }
             | ItemCommand::Restore { .. }
+            | ItemCommand::Merge { .. }
             | ItemCommand::Compensate(_) => false,
         }
     }
@@ -268,6 +282,7 @@ pub fn judge(command: &ItemCommand, bench: &Bench<'_>) -> Result<Verdict, AppErr
             if_version,
             ..
         } => link(list, (*item, column, *how, ids), if_version.as_ref(), bench),
+        ItemCommand::Merge { what, .. } => merge::merge(list, what, bench),
         ItemCommand::Compensate(what) => compensate::compensate(list, what, bench),
     }
 }
@@ -299,8 +314,10 @@ fn check_size(command: &ItemCommand) -> Result<(), AppError> {
 }
 
 fn check_distinct(command: &ItemCommand) -> Result<(), AppError> {
-    if let ItemCommand::Links { ids, .. } = command {
-        return check_distinct_links(ids);
+    match command {
+        ItemCommand::Links { ids, .. } => return check_distinct_links(ids),
+        ItemCommand::Merge { what, .. } => return merge::check(what),
+        _ => {}
     }
     let mut seen = HashSet::with_capacity(command.len());
     for (index, place) in command.places().into_iter().enumerate() {

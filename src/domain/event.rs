@@ -17,6 +17,8 @@ pub const WIDE_BYTES: usize = 64 * 1024;
 pub const ITEMS_CHANGED: &str = "items.changed";
 /// The command of a person on the links of one cell.
 pub const LINKS_CHANGED: &str = "links.changed";
+/// Several items became one: the first of its changes is the kept one's.
+pub const ITEMS_MERGED: &str = "items.merged";
 /// A batch of an import.
 pub const ITEMS_IMPORTED: &str = "items.imported";
 /// Computed cells of a list that were computed anew, a page of them.
@@ -160,7 +162,7 @@ pub fn write_wide_event(header: &EventHeader, lists: &[ListId], count: usize, ou
 
 /// Whether the payload rows of this kind are changes of items.
 pub fn is_about_items(kind: &str) -> bool {
-    kind == ITEMS_CHANGED || kind == LINKS_CHANGED
+    [ITEMS_CHANGED, LINKS_CHANGED, ITEMS_MERGED].contains(&kind)
 }
 
 fn write_header(header: &EventHeader, out: &mut String) {

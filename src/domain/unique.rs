@@ -147,6 +147,10 @@ pub fn claims(
             claimed.extend(values.flat_map(|values| written(list, values, *typecast)));
         }
         ItemCommand::Restore { ids, .. } => claimed.extend(ids.iter().flat_map(stored)),
+        ItemCommand::Merge { what, .. } => {
+            claimed.extend(written(list, &what.values, false));
+            claimed.extend(what.merge.iter().flat_map(stored));
+        }
         ItemCommand::Compensate(what) => {
             claimed.extend(what.of(Act::Restore).iter().flat_map(stored));
             for (id, cell) in what.steps.iter().flat_map(|step| &step.cells) {

@@ -19,6 +19,7 @@ use crate::domain::roles::Action;
 use crate::error::AppError;
 use crate::ids::CommentId;
 use crate::store::comments::Position;
+use crate::store::past::with_merged;
 use crate::store::{self, Purpose, Tx};
 use crate::wire::comments::{CommentIn, CommentOut, CommentPatchIn};
 
@@ -32,9 +33,10 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
     let cursor = asked.cursor.as_deref();
     let after = cursor::after(&state.settings, &question, cursor, position)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Page).await?;
-    let place = (list.id, item.id);
-    let mut comments =
-        store::comments::page(&mut tx, access.snapshot.id, place, after, limit + 1).await?;
+    let workspace = access.snapshot.id;
+    let items = with_merged(&mut tx, workspace, (list.id, item.id)).await?;
+    let page = store::comments::page(&mut tx, workspace, list.id, &items, after, limit + 1);
+    let mut comments = page.await?;
     tx.commit().await?;
     let more = cut(&mut comments, limit);
     let next = comments
@@ -67,9 +69,10 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
     let state = state(&request)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let comment = store::comments::find(&mut tx, access.snapshot.id, id).await?;
+    let items = with_merged(&mut tx, access.snapshot.id, (list.id, item.id)).await?;
     tx.commit().await?;
     let comment = comment
-        .filter(|comment| (comment.list, comment.item) == (list.id, item.id))
+        .filter(|comment| comment.list == list.id && items.contains(&comment.item))
         .ok_or_else(AppError::not_found)?;
     comment.living()?;
     let body = json!(CommentOut::new(&comment)).to_string();

@@ -17,7 +17,7 @@ use super::submit;
 use crate::actors::workspace::Shape;
 use crate::domain::cell::ColumnId;
 use crate::domain::columns::ColumnType;
-use crate::domain::edit::{ItemCommand, ItemPatch, NewItem, RawValues, Versions, list_of};
+use crate::domain::edit::{ItemCommand, ItemPatch, Merge, NewItem, RawValues, Versions, list_of};
 use crate::domain::item::{Item, time};
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
@@ -474,6 +474,44 @@ pub async fn delete_many(
         if_version: None,
     };
     submit::items(&access, &caller, remember, Shape::Nothing, command).await
+}
+
+/// Items that become one.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeIn {
+    #[schema(value_type = Uuid)]
+    keep: ItemId,
+    /// 1 to 100; the first that has a value fills what is empty in the kept one.
+    #[schema(value_type = Vec<Uuid>)]
+    merge: Vec<ItemId>,
+    /// Cells of the kept one, whatever stood there.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    values: RawValues,
+}
+
+pub async fn merge(
+    request: HttpRequest,
+    caller: Caller,
+    body: Body<MergeIn>,
+) -> Result<HttpResponse, AppError> {
+    let remember = body.remember(&request)?;
+    let (access, list) = at_list(&request, &caller, Action::WriteItems).await?;
+    let MergeIn {
+        keep,
+        merge,
+        values,
+    } = body.value;
+    let command = ItemCommand::Merge {
+        list: list.id,
+        what: Box::new(Merge {
+            keep,
+            merge,
+            values,
+        }),
+    };
+    submit::items(&access, &caller, remember, Shape::One, command).await
 }
 
 pub async fn delete(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {

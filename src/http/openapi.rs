@@ -216,6 +216,7 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<items::PatchesIn>(&mut schemas);
     with_parts::<items::ItemPatchIn>(&mut schemas);
     with_parts::<items::IdsIn>(&mut schemas);
+    with_parts::<items::MergeIn>(&mut schemas);
     with_parts::<items_query::ItemsQueryIn>(&mut schemas);
     with_parts::<aggregate::AggregateIn>(&mut schemas);
     with_parts::<aggregate::AggregateOut>(&mut schemas);

@@ -7,17 +7,17 @@ use uuid::Uuid;
 
 use super::{StoreError, Tx};
 use crate::domain::comment::Comment;
-use crate::domain::item::Place;
 use crate::ids::{CommentId, ItemId, ListId, UserId, WorkspaceId};
 
 /// Where a comment stands among those of its item.
 pub type Position = (DateTime<Utc>, CommentId);
 
-/// The comments of an item behind `after`, oldest first, at most `limit`.
+/// The comments of these items of a list behind `after`, oldest first, at most `limit`.
 pub async fn page(
     tx: &mut Tx,
     workspace: WorkspaceId,
-    (list, item): Place,
+    list: ListId,
+    items: &[ItemId],
     after: Option<Position>,
     limit: i64,
 ) -> Result<Vec<Comment>, StoreError> {
@@ -25,13 +25,13 @@ pub async fn page(
     let rows = sqlx::query(
         "SELECT id, list_id, item_id, author_id, body, mentions, version, created_at, updated_at, deleted_at
          FROM estatebase.comments
-         WHERE workspace_id = $1 AND list_id = $2 AND item_id = $3 AND deleted_at IS NULL
+         WHERE workspace_id = $1 AND list_id = $2 AND item_id = ANY($3) AND deleted_at IS NULL
            AND (created_at, id) > ($4, $5)
          ORDER BY created_at, id LIMIT $6",
     )
     .bind(workspace.uuid())
     .bind(list.uuid())
-    .bind(item.uuid())
+    .bind(items.iter().map(|item| item.uuid()).collect::<Vec<_>>())
     .bind(at)
     .bind(id.uuid())
     .bind(limit)

@@ -73,19 +73,19 @@ async fn write(
     (first, last): (ItemId, ItemId),
     patch: &serde_json::Map<String, serde_json::Value>,
 ) -> Result<(), StoreError> {
-    let patch = serde_json::to_string(patch).unwrap_or_default();
+    // Sent as JSONB: of a text it would be read anew for each row.
     sqlx::query(
-        r#"UPDATE estatebase.items SET "values" = CASE $6::jsonb -> id::text
+        r#"UPDATE estatebase.items SET "values" = CASE $6 -> id::text
              WHEN 'null' THEN "values" - $5
-             ELSE "values" || jsonb_build_object($5::text, $6::jsonb -> id::text) END
-         WHERE workspace_id = $1 AND list_id = $2 AND id >= $3 AND id <= $4 AND $6::jsonb ? id::text"#,
+             ELSE "values" || jsonb_build_object($5::text, $6 -> id::text) END
+         WHERE workspace_id = $1 AND list_id = $2 AND id >= $3 AND id <= $4 AND $6 ? id::text"#,
     )
     .bind(workspace.uuid())
     .bind(node.list.uuid())
     .bind(first.uuid())
     .bind(last.uuid())
     .bind(node.column.to_string())
-    .bind(patch)
+    .bind(sqlx::types::Json(patch))
     .execute(tx.conn())
     .await?;
     Ok(())

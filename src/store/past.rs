@@ -181,7 +181,7 @@ pub async fn last_changes(
                  WHERE o.workspace_id = $1 AND o.seq = p.seq OFFSET 0) o
              WHERE p.workspace_id = $1 AND p.item_id = a.item AND p.last_item_id IS NULL
                  AND p.list_id = a.list AND (p.item_id, p.seq) <= (a.item, $4)
-                 AND o.kind IN ('items.changed', 'links.changed')
+                 AND o.kind IN ('items.changed', 'links.changed', 'items.merged')
              ORDER BY p.item_id DESC, p.seq DESC LIMIT 1) said ON true
          LEFT JOIN LATERAL (SELECT p.seq, p.last_item_id FROM estatebase.event_payloads p
              WHERE said.seq IS NULL AND p.workspace_id = $1 AND p.list_id = a.list
@@ -218,6 +218,38 @@ fn last_change(row: &PgRow) -> Result<Option<LastChange>, StoreError> {
         at,
         by: UserId(by),
     }))
+}
+
+/// An item, and those that were merged into it and lie in the trash for that alone: what is said of them is
+/// its own.
+pub async fn with_merged(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    (list, item): Place,
+) -> Result<Vec<ItemId>, StoreError> {
+    let found: Vec<Uuid> = sqlx::query_scalar(
+        "WITH RECURSIVE merged (item) AS (
+             SELECT $3::uuid
+             UNION
+             SELECT gone.item_id FROM merged m
+             CROSS JOIN LATERAL (SELECT p.seq FROM estatebase.event_payloads p
+                 WHERE p.workspace_id = $1 AND p.item_id = m.item AND p.last_item_id IS NULL
+                     AND p.list_id = $2 AND p.ordinal = 0 OFFSET 0) p
+             CROSS JOIN LATERAL (SELECT e.seq FROM estatebase.events e
+                 WHERE e.workspace_id = $1 AND e.seq = p.seq AND e.kind = 'items.merged' OFFSET 0) e
+             CROSS JOIN LATERAL (SELECT o.item_id FROM estatebase.event_payloads o
+                 WHERE o.workspace_id = $1 AND o.seq = e.seq AND o.list_id = $2 OFFSET 0) gone
+             CROSS JOIN LATERAL (SELECT FROM estatebase.items i
+                 WHERE i.workspace_id = $1 AND i.list_id = $2 AND i.id = gone.item_id
+                     AND i.deleted_at IS NOT NULL AND i.seq = e.seq OFFSET 0) i)
+         SELECT item FROM merged",
+    )
+    .bind(workspace.uuid())
+    .bind(list.uuid())
+    .bind(item.uuid())
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(found.into_iter().map(ItemId).collect())
 }
 
 /// A change of the schema, or of a view.

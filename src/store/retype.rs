@@ -1,6 +1,7 @@
 //! The cells of a column on their way to another type: page by page along the key, so that no list is too
 //! large, and each page's new cells in one statement. What becomes of a cell is the domain's to say.
 
+use serde_json::value::RawValue;
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -117,16 +118,19 @@ async fn write_page(
     (after, last): (Uuid, Uuid),
     cells: &str,
 ) -> Result<(), StoreError> {
+    // Sent as JSONB: of a text it would be read anew for each row.
+    let cells: &RawValue =
+        serde_json::from_str(cells).map_err(|error| StoreError::Fault(anyhow::anyhow!(error)))?;
     sqlx::query(
-        r#"UPDATE estatebase.items SET "values" = "values" || jsonb_build_object($5::text, $6::jsonb -> id::text)
-         WHERE workspace_id = $1 AND list_id = $2 AND id > $3 AND id <= $4 AND $6::jsonb ? id::text"#,
+        r#"UPDATE estatebase.items SET "values" = "values" || jsonb_build_object($5::text, $6 -> id::text)
+         WHERE workspace_id = $1 AND list_id = $2 AND id > $3 AND id <= $4 AND $6 ? id::text"#,
     )
     .bind(workspace.uuid())
     .bind(pair.list.uuid())
     .bind(after)
     .bind(last)
     .bind(pair.to.id.to_string())
-    .bind(cells)
+    .bind(sqlx::types::Json(cells))
     .execute(tx.conn())
     .await?;
     Ok(())

@@ -36,14 +36,16 @@ pub struct Event {
     pub undoes: Option<i64>,
     /// `family.past_tense`; a client leaves alone what it doesn't know.
     pub kind: String,
-    /// With `items.changed` and `links.changed`: an entry for each item that shows another state by it,
+    /// With `items.changed`, `links.changed` and `items.merged`: an entry for each item that shows another state by it,
     /// those at the other ends of links too.
     #[schema(nullable = false)]
     pub changes: Option<Vec<Change>>,
     /// With every other kind. `view.created|updated|deleted|unshared|link_created|link_revoked`: `view`
     /// (whole, or its `id`, `list_id`, `owner_id` and `shared`), `was`, `link`. A private view's go to its
     /// owner alone; `view.unshared` tells everybody else to forget it. `comment.created|updated|deleted`:
-    /// `comment`, `was`.
+    /// `comment`, `was`. `items.computed`: `list`, `columns`, `first`, `last` and `count` of the items of which
+    /// computed cells changed. `computed`, beside whatever changed columns or lists: by `list`, the `columns`
+    /// whose cells are computed anew.
     #[schema(value_type = Object, required = false)]
     pub data: Option<Map<String, Value>>,
     /// It was too large for a socket: read `lists` again, where `count` things changed.
@@ -90,6 +92,9 @@ pub struct ItemChange {
     /// What stood there before.
     #[schema(value_type = Object, required = false)]
     pub was: Option<Map<String, Value>>,
+    /// With `items.merged`: the items that it takes in, which have entries of their own.
+    #[schema(nullable = false)]
+    pub merged: Option<Vec<Uuid>>,
     /// By key of a link column, all that became of the cell.
     #[schema(value_type = HashMap<String, CellLinks>, required = false)]
     pub links: Option<HashMap<String, CellLinks>>,

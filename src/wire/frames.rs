@@ -273,7 +273,24 @@ pub enum FrameError {
     Malformed { kind: String, reason: String },
 }
 
+/// Of a command no more than its operation.
+#[derive(Deserialize)]
+struct Glance<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: std::borrow::Cow<'a, str>,
+    op: Uuid,
+}
+
 impl ClientFrame {
+    /// The operation of a frame that is a command, without reading what it says.
+    pub fn glance(text: &str) -> Option<Uuid> {
+        let Object(glance) = serde_json::from_str::<Object<Glance<'_>>>(text).ok()?;
+        let commands = ["edit", "create", "delete"];
+        commands
+            .contains(&glance.kind.as_ref())
+            .then_some(glance.op)
+    }
+
     /// Reads a frame.
     pub fn parse(text: &str) -> Result<ClientFrame, FrameError> {
         fn body<'a, T: Deserialize<'a>>(kind: &str, text: &'a str) -> Result<T, FrameError> {

@@ -81,13 +81,8 @@ impl Session {
             return self.reject(op, &error, ctx);
         }
         let octets = self.heard;
-        if self.in_flight >= MAX_IN_FLIGHT || self.octets_in_flight + octets > MAX_OCTETS_IN_FLIGHT
-        {
-            let reason = "Wait for answers before you send more";
-            let error = AppError::new(ErrorCode::RateLimited, reason);
-            // One is told so for each that is done: reading on to refuse costs more than it is worth.
-            self.tap.shut();
-            return self.reject(op, &error, ctx);
+        if self.has_too_much_under_way() {
+            return self.refuse_unread(op, ctx);
         }
         let request = Request {
             user,
@@ -114,12 +109,38 @@ impl Session {
         Session::apart(ctx, work, move |session, result, ctx| {
             session.in_flight -= 1;
             session.octets_in_flight -= octets;
-            session.tap.open();
             match result {
                 Ok(reply) => session.acknowledge(op, reply, ctx),
                 Err(error) => session.reject(op, &error, ctx),
             }
         });
+    }
+
+    /// Whether what was heard last is more than may be under way.
+    pub(super) fn has_too_much_under_way(&self) -> bool {
+        self.in_flight >= MAX_IN_FLIGHT || self.octets_in_flight + self.heard > MAX_OCTETS_IN_FLIGHT
+    }
+
+    /// Says so. Whoever sends many times what can be done costs little: the command is not read, and the
+    /// refusal is written once.
+    pub(super) fn refuse_unread(&mut self, op: Uuid, ctx: &mut Context) {
+        let session = self.id;
+        let (head, tail) = self.too_many.get_or_init(|| {
+            let reason = "Wait for answers before you send more";
+            let error = AppError::new(ErrorCode::RateLimited, reason);
+            let session = session.to_string();
+            let frame = ServerFrame::Reject {
+                op: Uuid::nil(),
+                current: None,
+                problem: &error.problem(&session),
+            };
+            let text = frame.to_text();
+            let split = text.split_once(&Uuid::nil().to_string());
+            let split = split.map(|(head, tail)| (head.to_owned(), tail.to_owned()));
+            split.unwrap_or_default()
+        });
+        let text = format!("{head}{op}{tail}");
+        self.answer(text, ctx);
     }
 
     fn acknowledge(&mut self, op: Uuid, reply: Reply, ctx: &mut Context) {
@@ -181,7 +202,8 @@ fn fingerprint(workspace: WorkspaceId, command: &ItemCommand) -> Hash {
             ids,
             ..
         } => write_ids(&format!("{how:?} {item} {column}"), ids, &mut said),
-        // Thought out by the lane: no frame asks for it.
+        // No frame asks for these.
+        ItemCommand::Merge { what, .. } => write_ids("merge", &what.merge, &mut said),
         ItemCommand::Compensate(what) => {
             let ids: Vec<_> = what.steps.iter().map(|step| step.item).collect();
             write_ids("compensate", &ids, &mut said);

@@ -20,6 +20,12 @@ impl Session {
     /// Runs a frame.
     pub(super) fn frame(&mut self, text: &str, ctx: &mut Context) {
         self.heard = text.len();
+        if self.has_too_much_under_way()
+            && self.principal.is_some()
+            && let Some(op) = ClientFrame::glance(text)
+        {
+            return self.refuse_unread(op, ctx);
+        }
         let frame = match ClientFrame::parse(text) {
             Ok(frame) => frame,
             Err(error) => return self.bad_frame(error.to_string(), ctx),

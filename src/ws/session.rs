@@ -3,6 +3,7 @@
 //! read by `input`. What frames mean stands in `dispatch`, `subscriptions` and `commands`, and what goes
 //! out when, in `delivery`.
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use super::Gateway;
 use super::codec::{Broken, Message as Said};
-use super::input::{Input, Tap};
+use super::input::Input;
 use super::limits::{Flow, Pace};
 use super::presence::Appearance;
 use super::seats::Seat;
@@ -52,6 +53,8 @@ pub(super) struct Session {
     /// Commands under way, and the octets that they came in.
     pub(super) in_flight: usize,
     pub(super) octets_in_flight: usize,
+    /// The refusal of what is too much, around its operation.
+    pub(super) too_many: OnceCell<(String, String)>,
     /// A piece of a past is being fetched.
     pub(super) fetching: bool,
     /// The next step of the delivery is under way.
@@ -65,7 +68,6 @@ pub(super) struct Session {
     outdated: bool,
     /// Until it starts.
     input: Option<Input>,
-    pub(super) tap: Tap,
 }
 
 #[derive(Message)]
@@ -92,7 +94,6 @@ impl Session {
         outdated: bool,
     ) -> Result<HttpResponse, actix_web::Error> {
         let id = Uuid::now_v7();
-        let tap = Tap::default();
         let session = Session {
             id,
             principal: None,
@@ -104,6 +105,7 @@ impl Session {
             heard: 0,
             in_flight: 0,
             octets_in_flight: 0,
+            too_many: OnceCell::new(),
             fetching: false,
             stepping: false,
             flow: Flow::new(),
@@ -111,8 +113,7 @@ impl Session {
             started: Instant::now(),
             closing: false,
             outdated,
-            input: Some(Input::new(payload, tap.clone())),
-            tap,
+            input: Some(Input::new(payload)),
             gateway,
         };
         // It reads nothing itself: `started` adds the stream that does.
@@ -226,7 +227,6 @@ impl Session {
         if std::mem::replace(&mut self.closing, true) {
             return;
         }
-        self.tap.open();
         self.outbox.close();
         self.subscriptions.clear();
         ctx.close(Some(CloseReason {
@@ -295,8 +295,6 @@ impl Session {
         if self.flow.wants_sign() {
             self.ping(ctx);
         }
-        // A peer that waits long for its answers may still say that it is there.
-        self.tap.open();
         for workspace in self.subscriptions.orphans() {
             self.rejoin(workspace, ctx);
         }

@@ -31,6 +31,7 @@ mod live;
 mod log;
 mod matrix;
 mod members;
+mod merge;
 mod migrate;
 mod past;
 mod presence;

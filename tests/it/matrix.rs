@@ -87,6 +87,11 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         ("DELETE", "/lists/{list_id}/items") | ("POST", "/lists/{list_id}/items/delete") => {
             with("editor", 204, json!({"ids": [place.item]}))
         }
+        // An item is not merged with itself.
+        ("POST", "/lists/{list_id}/merge") => {
+            let merge = json!({"keep": place.item, "merge": [place.item]});
+            with("editor", 422, merge)
+        }
         (
             "GET",
             "/lists/{list_id}/items/{item_id}" | "/lists/{list_id}/items/{item_id}/history",

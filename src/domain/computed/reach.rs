@@ -223,6 +223,16 @@ impl<'s> Reach<'s> {
                     self.links(end, *item, ids);
                 }
             }
+            ItemCommand::Merge { what, .. } => {
+                self.values(list, what.keep, &what.values);
+                for column in list.columns.iter() {
+                    self.written(list.id, what.keep, column.id);
+                }
+                for end in self.schema.ends(list.id) {
+                    self.links(end, what.keep, &[]);
+                }
+                what.merge.iter().for_each(|id| self.gone(list, *id));
+            }
             ItemCommand::Compensate(what) => self.compensation(list, what),
         }
     }

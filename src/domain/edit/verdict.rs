@@ -89,6 +89,8 @@ pub(super) struct Entry {
     pub(super) item: Item,
     pub(super) set: Option<Cells>,
     pub(super) was: Option<Cells>,
+    /// Items that it takes in.
+    pub(super) merged: Vec<ItemId>,
 }
 
 /// What a command did to the cells of links that columns show, by item.
@@ -118,7 +120,15 @@ impl<'b> Trial<'b> {
             item,
             set,
             was,
+            merged: Vec::new(),
         });
+    }
+
+    /// The item that was pushed last takes these in.
+    pub(super) fn takes_in(&mut self, merged: &[ItemId]) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.merged = merged.to_vec();
+        }
     }
 
     /// Takes a cell of links that stood among an item's values.
@@ -242,6 +252,7 @@ impl<'b> Trial<'b> {
             item,
             set,
             was,
+            merged: Vec::new(),
         };
         let (item, change, stored) = self.settle(list, entry, diff);
         Some(Other {
@@ -273,7 +284,15 @@ impl<'b> Trial<'b> {
                 was.push_links(column, &first, count);
             }
         }
-        let change = change(list, entry.kind, &entry.item, entry.set, entry.was, links);
+        let mut change = change(list, entry.kind, &entry.item, entry.set, entry.was, links);
+        if !entry.merged.is_empty() {
+            let mut merged = Cells::default();
+            merged.ids("merged", &entry.merged);
+            let merged = merged.close();
+            change.pop();
+            change.push(',');
+            change.push_str(merged.trim_start_matches('{'));
+        }
         let mut stored = String::with_capacity(change.len());
         write_stored(&entry.item.values, &mut stored);
         (Arc::new(entry.item), change, stored)

@@ -215,6 +215,15 @@ impl<'b> Edits<'b> {
 
     /// Items go into the trash: their links rest. 409 where a link holds one.
     pub fn trash(&mut self, list: ListId, ids: &[ItemId]) -> Result<(), AppError> {
+        self.rest(list, ids, true)
+    }
+
+    /// The same where another item takes their links over: none holds them.
+    pub fn lay_to_rest(&mut self, list: ListId, ids: &[ItemId]) -> Result<(), AppError> {
+        self.rest(list, ids, false)
+    }
+
+    fn rest(&mut self, list: ListId, ids: &[ItemId], held: bool) -> Result<(), AppError> {
         let ends = self.schema.ends(list);
         if ends.is_empty() {
             return Ok(());
@@ -224,7 +233,7 @@ impl<'b> Edits<'b> {
             for end in ends {
                 for other in self.draft.all(&end.cell(*id))? {
                     let goes_too = end.other_list == list && going.contains(&other);
-                    if end.held && !goes_too {
+                    if held && end.held && !goes_too {
                         let detail = "The item is linked where that keeps it from the trash";
                         let path = format!("/ids/{index}");
                         return Err(AppError::conflict(detail).at(path, "restricted"));

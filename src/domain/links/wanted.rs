@@ -127,6 +127,19 @@ impl Wanted {
                 }
                 self.named(end, *item, ids);
             }
+            ItemCommand::Merge { what, .. } => {
+                let all = std::iter::once(&what.keep).chain(&what.merge);
+                for (end, id) in ends
+                    .iter()
+                    .flat_map(|end| all.clone().map(move |id| (end, *id)))
+                {
+                    self.whole.insert(self_cell(&mut self.ends, end, id));
+                }
+                self.values(list, ends, what.keep, &what.values, false);
+                if asked.show {
+                    self.show(ends, what.keep);
+                }
+            }
             ItemCommand::Compensate(what) => self.compensation(ends, what),
         }
     }

@@ -67,7 +67,7 @@ pub fn refused(obstacles: &[Obstacle]) -> AppError {
 /// Whether the log's kind of change can be undone.
 pub fn is_undoable(kind: &str) -> bool {
     match kind.split_once('.') {
-        Some(("items", what)) => what == "changed",
+        Some(("items", what)) => ["changed", "merged"].contains(&what),
         Some(("links", what)) => what == "changed",
         Some(("list" | "column" | "comment", _)) => true,
         Some(("view", what)) => !what.starts_with("link_"),

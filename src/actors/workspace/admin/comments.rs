@@ -136,7 +136,13 @@ async fn living_item(core: &Core, tx: &mut Tx, (list, item): Place) -> Result<()
 
 async fn find(core: &Core, tx: &mut Tx, place: Place, id: CommentId) -> Result<Comment, Attempt> {
     let comment = store::comments::find(tx, core.id, id).await?;
-    let here = comment.filter(|comment| (comment.list, comment.item) == place);
+    let comment = comment.filter(|comment| comment.list == place.0);
+    let comment = comment.ok_or_else(AppError::not_found)?;
+    if comment.item == place.1 {
+        return Ok(comment);
+    }
+    let merged = store::past::with_merged(tx, core.id, place).await?;
+    let here = merged.contains(&comment.item).then_some(comment);
     Ok(here.ok_or_else(AppError::not_found)?)
 }
 
