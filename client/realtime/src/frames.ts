@@ -174,10 +174,10 @@ export interface Event {
   at: string;
   /** The large change that it is a step of. */
   change?: string;
-  /** With `items.changed` and `links.changed`: an entry for each item that shows another state by it, those at the other ends of links too. */
+  /** With `items.changed`, `links.changed` and `items.merged`: an entry for each item that shows another state by it, those at the other ends of links too. */
   changes?: Change[];
   count?: number;
-  /** With every other kind. `view.created|updated|deleted|unshared|link_created|link_revoked`: `view` (whole, or its `id`, `list_id`, `owner_id` and `shared`), `was`, `link`. A private view's go to its owner alone; `view.unshared` tells everybody else to forget it. `comment.created|updated|deleted`: `comment`, `was`. */
+  /** With every other kind. `view.created|updated|deleted|unshared|link_created|link_revoked`: `view` (whole, or its `id`, `list_id`, `owner_id` and `shared`), `was`, `link`. A private view's go to its owner alone; `view.unshared` tells everybody else to forget it. `comment.created|updated|deleted`: `comment`, `was`. `items.computed`: `list`, `columns`, `first`, `last` and `count` of the items of which computed cells changed. `computed`, beside whatever changed columns or lists: by `list`, the `columns` whose cells are computed anew. */
   data?: Values;
   /** `family.past_tense`; a client leaves alone what it doesn't know. */
   kind: string;
@@ -207,6 +207,8 @@ export interface ItemChange {
   /** By key of a link column, all that became of the cell. */
   links?: Values;
   list: string;
+  /** With `items.merged`: the items that it takes in, which have entries of their own. */
+  merged?: string[];
   /** By column key; `null` empties a cell. A cell of links is an array of its first ten, as `{"id"}`: titles are as of each reading. Their number stands beside it as `<key>__count`. */
   set?: Values;
   version: number;

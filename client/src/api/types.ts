@@ -80,6 +80,8 @@ export interface ColumnOptions {
   multiple?: boolean;
   region?: string;
   time_zone?: string;
+  /** Of a computed column: what its cells are, as the server found. */
+  result?: ColumnType | "list";
 }
 
 export interface Column {

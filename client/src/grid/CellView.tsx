@@ -2,8 +2,8 @@
 import { memo } from "react";
 import type { Column, Value } from "../api/types";
 import { hueOfChoice } from "../theme";
-import { factsOf } from "./column-types";
-import { asArray, displayText, type Reader, safeHref } from "./format";
+import { factsOf, shownAs } from "./column-types";
+import { asArray, displayText, faultText, type Reader, safeHref } from "./format";
 import classes from "./grid.module.css";
 
 interface Props {
@@ -12,7 +12,10 @@ interface Props {
   reader: Reader;
 }
 
-export const CellView = memo(function CellView({ value, column, reader }: Props) {
+export const CellView = memo(function CellView({ value, column: own, reader }: Props) {
+  const fault = faultText(value);
+  if (fault !== null) return <Fault text={fault} />;
+  const column = shownAs(own);
   if (column.type === "checkbox") return <CheckMark checked={value === true} />;
   if (value === undefined || value === null) return null;
   if (column.type === "single_select" || column.type === "multi_select") {
@@ -23,13 +26,23 @@ export const CellView = memo(function CellView({ value, column, reader }: Props)
   const href = safeHref(value, column);
   return (
     <>
-      <span className={classes.text} data-align={factsOf(column).align}>
+      <span className={classes.text} data-align={factsOf(own).align}>
         {text}
       </span>
       {href && <Follow href={href} text={text} />}
     </>
   );
 });
+
+/** Why a computed cell has no value: seen at a glance, and not by colour alone. */
+function Fault({ text }: { text: string }) {
+  return (
+    <span className={classes.fault} title={text}>
+      <span aria-hidden="true">⚠ </span>
+      {text}
+    </span>
+  );
+}
 
 /** The link beside the text, so that a click on the cell itself selects it. */
 function Follow({ href, text }: { href: string; text: string }) {

@@ -44,7 +44,16 @@ const TYPES: Readonly<Record<ColumnType, TypeFacts>> = {
 
 /** The facts of a column's type; a type that this client doesn't know yet is shown as text, read-only. */
 export function factsOf(column: Column): TypeFacts {
-  return TYPES[column.type] ?? { ...TYPES.text, label: column.type, editor: null };
+  const facts = TYPES[column.type] ?? { ...TYPES.text, label: column.type, editor: null };
+  const shown = shownAs(column);
+  return shown === column ? facts : { ...facts, align: TYPES[shown.type]?.align ?? "start" };
+}
+
+/** The column whose cells look alike: a computed one is shown as a column of its results is. */
+export function shownAs(column: Column): Column {
+  const result = column.options?.result;
+  if (result === undefined || result === column.type) return column;
+  return { ...column, type: result === "list" ? "text" : result };
 }
 
 /** Wide enough for the type's values and for the heading. Pixels. */

@@ -1,5 +1,6 @@
 /** Values as people read them. Pure: the locale and the people come in as arguments. */
 import type { Address, Column, Location, Value } from "../api/types";
+import { shownAs } from "./column-types";
 
 export interface Reader {
   /** BCP 47, e.g. `en-US`. */
@@ -11,6 +12,29 @@ export interface Reader {
 /** The text of a cell; empty for an empty cell. */
 export function displayText(value: Value | undefined, column: Column, reader: Reader): string {
   if (value === undefined || value === null) return "";
+  return faultText(value) ?? textOf(value, shownAs(column), reader);
+}
+
+/** Why a computed cell has no value, in words; `null` of any other cell. */
+export function faultText(value: Value | undefined): string | null {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const { error } = value as { error?: unknown };
+  return typeof error === "string" ? (FAULTS[error] ?? error) : null;
+}
+
+const FAULTS: Readonly<Record<string, string>> = {
+  division_by_zero: "Division by zero",
+  out_of_range: "Number too large",
+  not_a_number: "Not a number",
+  not_a_date: "Not a date",
+  too_long: "Too long",
+  bad_argument: "Wrong argument",
+  missing_column: "A column is missing",
+  wrong_type: "Wrong type",
+  too_many_links: "Too many links",
+};
+
+function textOf(value: Value, column: Column, reader: Reader): string {
   const options = column.options ?? {};
   switch (column.type) {
     case "currency":

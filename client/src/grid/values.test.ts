@@ -147,6 +147,12 @@ describe("other values", () => {
     ["file", [{ id: "1", name: "plan.pdf" }], "plan.pdf"],
     ["multi_select", ["A", "B"], "A, B"],
     ["text", "<b>x</b>", "<b>x</b>"],
+    ["formula", 1250000, "$1,250,000", { result: "currency", currency: "USD" }],
+    ["rollup", "2026-02-15", "Feb 15, 2026", { result: "date" }],
+    ["count", 3, "3", { result: "number" }],
+    ["lookup", ["A", 2], "A, 2", { result: "list" }],
+    ["formula", { error: "division_by_zero" }, "Division by zero", { result: "number" }],
+    ["formula", { error: "not_known_yet" }, "not_known_yet", { result: "number" }],
   ])("shows %s %j as %j", (type, value, text, options) => {
     expect(displayText(value, column(type, options), american)).toBe(text);
   });

@@ -118,10 +118,14 @@ impl Fates {
         }
     }
 
-    /// After the whole log: acknowledged edits that it lacks, and those that it has although they
-    /// were refused, under another seq or twice.
-    pub fn contradicted(&self) -> u64 {
-        self.tally.acked.saturating_sub(self.confirmed) + self.denied
+    /// After the whole log: acknowledged edits that it lacks.
+    pub fn lost(&self) -> u64 {
+        self.tally.acked.saturating_sub(self.confirmed)
+    }
+
+    /// Edits that the log has although they were refused, under another seq or twice.
+    pub fn denied(&self) -> u64 {
+        self.denied
     }
 
     /// Notes the first answer; whether it is that.
@@ -199,17 +203,18 @@ mod tests {
             logged
                 .iter()
                 .for_each(|(counter, seq)| assert!(!fates.logged(edit(*counter), *seq)));
-            fates.contradicted()
+            (fates.lost(), fates.denied())
         };
-        assert_eq!(contradicted(&[(0, 7)]), 0);
+        assert_eq!(contradicted(&[(0, 7)]), (0, 0));
         assert_eq!(
             contradicted(&[(0, 7), (3, 8)]),
-            0,
+            (0, 0),
             "nobody said that it had failed"
         );
-        assert_eq!(contradicted(&[]), 1, "lost");
-        assert_eq!(contradicted(&[(0, 7), (0, 9)]), 1, "doubled");
-        assert_eq!(contradicted(&[(0, 7), (1, 8)]), 1, "refused, and done");
+        assert_eq!(contradicted(&[]), (1, 0), "lost");
+        assert_eq!(contradicted(&[(0, 7), (0, 9)]), (0, 1), "doubled");
+        let refused = contradicted(&[(0, 7), (1, 8)]);
+        assert_eq!(refused, (0, 1), "refused, and done");
     }
 
     #[test]
@@ -220,10 +225,10 @@ mod tests {
         fates.refused(Some(edit(1)), "unavailable");
         assert_eq!(fates.tally().in_doubt, 2);
         assert!(fates.logged(edit(0), 7));
-        assert_eq!(fates.contradicted(), 0);
+        assert_eq!(fates.denied(), 0);
         assert!(!fates.logged(edit(0), 8));
-        assert_eq!(fates.contradicted(), 1, "doubled");
+        assert_eq!(fates.denied(), 1, "doubled");
         fates.denied_again();
-        assert_eq!(fates.contradicted(), 2);
+        assert_eq!(fates.denied(), 2);
     }
 }

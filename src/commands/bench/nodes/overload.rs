@@ -155,7 +155,7 @@ pub async fn measure(bench: &Bench, stand: &Stand, lasts: Duration) -> anyhow::R
 }
 
 fn faults(tally: &Tally, judged: &Judged) -> Figure {
-    let faults = tally.unanswered + tally.wrong + judged.contradicted;
+    let faults = tally.unanswered + tally.wrong + judged.lost + judged.denied;
     Figure::new(
         "overload: edits not answered, answered otherwise than documented, lost or doubled",
         float(faults),
@@ -171,10 +171,8 @@ fn faults(tally: &Tally, judged: &Judged) -> Figure {
     )
     .with("not answered", tally.unanswered.to_string())
     .with("answered twice or otherwise", tally.wrong.to_string())
-    .with(
-        "not in the log as answered",
-        judged.contradicted.to_string(),
-    )
+    .with("acknowledged and not in the log", judged.lost.to_string())
+    .with("in the log otherwise", judged.denied.to_string())
 }
 
 async fn open(rest: &Rest) -> anyhow::Result<Vec<Socket>> {
@@ -332,8 +330,10 @@ impl Flood {
 
 /// What the log says of the answers.
 struct Judged {
-    /// Edits whose answer it contradicts.
-    contradicted: u64,
+    /// Acknowledged edits that it lacks.
+    lost: u64,
+    /// Edits that it has although they were refused, under another seq or twice.
+    denied: u64,
     /// Edits that it has although nobody knew: who asks again by the same op must be told.
     asked_again: u64,
 }
@@ -367,7 +367,8 @@ async fn against_the_log(
     }
     socket.close().await;
     Ok(Judged {
-        contradicted: fates.contradicted(),
+        lost: fates.lost(),
+        denied: fates.denied(),
         asked_again,
     })
 }
