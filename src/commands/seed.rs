@@ -4,6 +4,7 @@
 pub mod agency;
 pub mod csv;
 pub mod dice;
+pub mod near_duplicates;
 pub mod tables;
 pub mod upload;
 pub mod words;

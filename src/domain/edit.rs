@@ -354,25 +354,19 @@ fn create(
             return Err(AppError::conflict("An item of this id exists already")
                 .at(format!("/items/{index}/id"), "taken"));
         }
-        let values = parse(
-            list,
-            &new.values,
-            typecast,
-            bench,
-            |path| format!("/items/{index}/values/{path}"),
-            &mut errors,
-        );
+        let path = |key: &str| format!("/items/{index}/values/{key}");
+        let values = parse(list, &new.values, typecast, bench, path, &mut errors);
         trial.links.born(list.id, new.id);
         let mut cells = Values::new();
         for (column, cell) in values {
             if column.ty == ColumnType::Link {
-                trial.links_of_values(new.id, column, cell, index, &mut errors);
+                trial.links_of_values(new.id, column, cell, path, &mut errors);
             } else if let Some(cell) = cell {
                 cells.insert(column.id, cell);
             }
         }
         trial.next_number = complete(list, &mut cells, trial.next_number);
-        require(list, &cells, index, &mut errors);
+        require(list, &cells, path, &mut errors);
         let item = Item {
             id: new.id,
             version: 1,
@@ -405,19 +399,13 @@ fn update(
         if let Some(expected) = &patch.if_values {
             check_values(list, before, expected, index, typecast, bench)?;
         }
-        let cells = parse(
-            list,
-            &patch.values,
-            typecast,
-            bench,
-            |path| format!("/items/{index}/values/{path}"),
-            &mut errors,
-        );
+        let path = |key: &str| format!("/items/{index}/values/{key}");
+        let cells = parse(list, &patch.values, typecast, bench, path, &mut errors);
         let mut item = Item::clone(before);
         let (mut set, mut was) = (Cells::default(), Cells::default());
         for (column, cell) in cells {
             if column.ty == ColumnType::Link {
-                trial.links_of_values(item.id, column, cell, index, &mut errors);
+                trial.links_of_values(item.id, column, cell, path, &mut errors);
                 continue;
             }
             let old = match &cell {
@@ -427,7 +415,7 @@ fn update(
             set.push(column, cell.as_ref());
             was.push(column, old.as_ref());
         }
-        require(list, &item.values, index, &mut errors);
+        require(list, &item.values, path, &mut errors);
         item.touch(bench);
         trial.push("updated", item, Some(set), Some(was));
         errors.stop_if_many()?;
@@ -681,13 +669,10 @@ fn complete(list: &List, cells: &mut Values, mut next_number: i64) -> i64 {
     next_number
 }
 
-fn require(list: &List, cells: &Values, index: usize, errors: &mut Errors) {
+fn require(list: &List, cells: &Values, path: impl Fn(&str) -> String, errors: &mut Errors) {
     for column in list.columns.missing(cells) {
-        errors.note(
-            format!("/items/{index}/values/{}", column.key),
-            "required",
-            "this column may not be empty",
-        );
+        let message = "this column may not be empty";
+        errors.note(path(&column.key), "required", message);
     }
 }
 

@@ -6,6 +6,7 @@ pub mod cell;
 pub mod columns;
 pub mod comment;
 pub mod computed;
+pub mod duplicates;
 pub mod edit;
 pub mod email;
 pub mod event;

@@ -8,6 +8,7 @@ pub mod client;
 mod columns;
 mod comments;
 mod cursor;
+mod duplicates;
 mod extract;
 mod forms;
 pub mod health;

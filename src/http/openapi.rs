@@ -15,7 +15,9 @@ use utoipa::openapi::{
 
 use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
-use super::{aggregate, invites, items, items_query, links, lists, me, members, workspaces};
+use super::{
+    aggregate, duplicates, invites, items, items_query, links, lists, me, members, workspaces,
+};
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::ErrorCode;
 use crate::error::Problem;
@@ -28,7 +30,7 @@ use crate::wire::views::{ViewIn, ViewOut, ViewPatchIn};
 
 /// An item on the wire.
 #[derive(Serialize, utoipa::ToSchema)]
-struct ItemOut {
+pub(super) struct ItemOut {
     id: uuid::Uuid,
     list_id: uuid::Uuid,
     version: i64,
@@ -217,6 +219,8 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<items::ItemPatchIn>(&mut schemas);
     with_parts::<items::IdsIn>(&mut schemas);
     with_parts::<items::MergeIn>(&mut schemas);
+    with_parts::<duplicates::DuplicatesIn>(&mut schemas);
+    with_parts::<duplicates::DuplicatesOut>(&mut schemas);
     with_parts::<items_query::ItemsQueryIn>(&mut schemas);
     with_parts::<aggregate::AggregateIn>(&mut schemas);
     with_parts::<aggregate::AggregateOut>(&mut schemas);

@@ -14,8 +14,8 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 
 use super::extract::Caller;
 use super::{
-    aggregate, asyncapi, columns, comments, forms, imports, invites, items, items_query, jobs,
-    links, lists, log, me, members, openapi, undo, views, workspaces,
+    aggregate, asyncapi, columns, comments, duplicates, forms, imports, invites, items,
+    items_query, jobs, links, lists, log, me, members, openapi, undo, views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -116,6 +116,7 @@ pub fn table() -> Vec<Route> {
         POST "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::create, "Make one item or many" ["typecast"] ("ItemsIn") => 201 "ItemOut";
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::update_many, "Change many items, all or none" ["typecast"] ("PatchesIn") => 200 "ItemsPage";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items" Member(WriteItems), items::delete_many, "Put items into the trash" ("IdsIn") => 204;
+        POST "/workspaces/{workspace_id}/lists/{list_id}/duplicates" Member(Read), duplicates::search, "Items that are probably one, in groups, by rules over columns" ("DuplicatesIn") => 200 "DuplicatesOut";
         POST "/workspaces/{workspace_id}/lists/{list_id}/merge" Member(WriteItems), items::merge, "Make several items one, by one change that can be undone: what is empty in the kept one is filled from the others, which go into the trash; their links, comments and history are its own from then on" ("MergeIn") => 200 "ItemOut";
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/delete" Member(WriteItems), items::delete_many, "The same, for clients that can't send a body with DELETE" ("IdsIn") => 204;
         POST "/workspaces/{workspace_id}/lists/{list_id}/items/query" Member(Read), items_query::post, "A page of items, for long filters" ("ItemsQueryIn") => 200 "ItemsPage";

@@ -6,6 +6,7 @@ pub mod aggregate;
 pub mod comments;
 pub mod commit;
 pub mod computed;
+pub mod duplicates;
 mod error;
 pub mod forms;
 pub mod identity;

@@ -11,6 +11,7 @@ mod computed_plan;
 mod convergence;
 mod database;
 mod database_faults;
+mod duplicates;
 mod errors;
 mod faults_nodes;
 mod faults_panics;

@@ -87,6 +87,9 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         ("DELETE", "/lists/{list_id}/items") | ("POST", "/lists/{list_id}/items/delete") => {
             with("editor", 204, json!({"ids": [place.item]}))
         }
+        ("POST", "/lists/{list_id}/duplicates") => {
+            with("viewer", 200, json!({"rule": [{"columns": ["Price"]}]}))
+        }
         // An item is not merged with itself.
         ("POST", "/lists/{list_id}/merge") => {
             let merge = json!({"keep": place.item, "merge": [place.item]});

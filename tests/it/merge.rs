@@ -195,6 +195,13 @@ async fn all_that_was_of_several_is_of_one_and_can_be_taken_back() {
         ground.linked(&ground.people, &ann, "Deals").await,
         [first.as_str(), &second]
     );
+    // It is a merge again, with all that is said of the others.
+    assert_eq!(ground.comments(&ann).await, ["one", "2"]);
+    let events = format!("{}/events?after_seq={}", ground.workspace, before + 1);
+    let events = ground.owner.get(&events).await;
+    let redone = events.is(200)["data"].as_array().unwrap().last().unwrap();
+    assert_eq!(redone["kind"], "items.merged");
+    assert_eq!(redone["changes"][0]["merged"], json!([anne, a]));
     let then = ground
         .owner
         .get(&format!("{}/items/{anne}?as_of={before}", ground.people))
@@ -353,4 +360,66 @@ async fn a_link_that_holds_an_item_goes_over_to_the_one_that_is_kept() {
         ground.linked(&ground.deals, &deal, "Agent").await,
         [anne.as_str()]
     );
+    ground.owner.redo(&ground.workspace).await;
+    assert_eq!(
+        ground.linked(&ground.deals, &deal, "Agent").await,
+        [ann.as_str()]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_holds_an_item_is_never_left_behind() {
+    let ground = Ground::new().await;
+    let options = json!({"list_id": last(&ground.people), "inverse_key": "Key", "multiple": false,
+        "inverse_multiple": false, "on_delete": "restrict"});
+    let spec = json!({"key": "Holder", "type": "link", "options": options});
+    let path = format!("{}/columns", ground.deals);
+    ground.owner.post(&path, spec).await.is(201);
+    let ann = ground.person(json!({"Name": "Ann"})).await;
+    let anne = ground.person(json!({"Name": "Anne"})).await;
+    let anna = ground.person(json!({"Name": "Anna"})).await;
+    for holder in [&ann, &anna] {
+        let deal = json!({"Name": "D", "Holder": [holder]});
+        ground.owner.item(&ground.deals, deal).await;
+    }
+    let before = ground.owner.seq(&ground.workspace).await;
+    let refused = ground
+        .merge(json!({"keep": ann, "merge": [anne, anna]}))
+        .await;
+    let error = &refused.is(409)["errors"][0];
+    assert_eq!(
+        (&error["path"], &error["code"]),
+        (&json!("/merge/1"), &json!("restricted"))
+    );
+    assert_eq!(ground.owner.seq(&ground.workspace).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_a_merge_are_held_to_the_rules_of_any_others() {
+    let ground = Ground::new().await;
+    let friends = json!({"key": "Friends", "type": "link",
+        "options": {"list_id": last(&ground.people), "inverse_key": "FriendOf"}});
+    let path = format!("{}/columns", ground.people);
+    ground.owner.post(&path, friends).await.is(201);
+    let required = json!({"required": true});
+    let name = format!("{}/columns/Name", ground.people);
+    ground.owner.patch(&name, required).await.is(200);
+    let ann = ground.person(json!({"Name": "Ann"})).await;
+    let anne = ground.person(json!({"Name": "Anne"})).await;
+    for (values, path, code) in [
+        (
+            json!({"Friends": [anne]}),
+            "/values/Friends/0",
+            "deleted_item",
+        ),
+        (json!({"Name": null}), "/values/Name", "required"),
+    ] {
+        let merge = json!({"keep": ann, "merge": [anne], "values": values});
+        let refused = ground.merge(merge).await;
+        let error = &refused.is(422)["errors"][0];
+        assert_eq!(
+            (&error["path"], &error["code"]),
+            (&json!(path), &json!(code))
+        );
+    }
 }

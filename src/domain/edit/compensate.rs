@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::verdict::{Cells, Trial, all_cells};
 use super::{Bench, Errors, MAX_ITEMS, Verdict, require};
 use crate::domain::cell::{Cell, ColumnId};
+use crate::domain::event::ITEMS_MERGED;
 use crate::domain::item::Item;
 use crate::domain::links::{CellEdit, How, Pair};
 use crate::domain::schema::List;
@@ -23,6 +24,8 @@ pub struct Compensation {
     pub after: i64,
     /// The change that it takes back; none where it is no undoing of one change.
     pub undoes: Option<i64>,
+    /// The items that it merges into its first step's, where it redoes a merge.
+    pub merges: Vec<ItemId>,
     /// What several events have in common that are one change together.
     pub change: Option<uuid::Uuid>,
     pub steps: Vec<Step>,
@@ -115,6 +118,10 @@ pub(super) fn compensate(
     let mut trial = Trial::new(list, bench, what.steps.len());
     for (index, step) in what.steps.iter().enumerate() {
         put_back(list, step, index, bench, &mut trial, &mut errors)?;
+        if index == 0 && !what.merges.is_empty() {
+            trial.kind = ITEMS_MERGED;
+            trial.takes_in(&what.merges);
+        }
         errors.stop_if_many()?;
     }
     // What goes, goes first: it may free the place of what comes.
@@ -122,7 +129,10 @@ pub(super) fn compensate(
         push(relink, How::Remove, &relink.remove, bench, &mut trial)?;
     }
     trial.links.apply(&mut errors)?;
-    trial.links.trash(list.id, &what.of(Act::Trash))?;
+    match what.merges.is_empty() {
+        true => trial.links.trash(list.id, &what.of(Act::Trash))?,
+        false => trial.links.lay_to_rest(list.id, &what.of(Act::Trash))?,
+    }
     trial.links.restore(list.id, &what.of(Act::Restore))?;
     revive(what, &mut trial)?;
     for relink in &what.links {
@@ -166,7 +176,8 @@ fn put_back(
     item.touch(bench);
     match step.act {
         Act::Write => {
-            require(list, &item.values, index, errors);
+            let path = |key: &str| format!("/items/{index}/values/{key}");
+            require(list, &item.values, path, errors);
             trial.push("updated", item, Some(set), Some(was));
         }
         Act::Trash => {

@@ -75,21 +75,15 @@ pub(super) fn merge(
         .iter()
         .map(|id| live(list, *id, bench))
         .collect::<Result<_, _>>()?;
-    let said = parse(
-        list,
-        &what.values,
-        false,
-        bench,
-        |path| format!("/values/{path}"),
-        &mut errors,
-    );
+    let path = |key: &str| format!("/values/{key}");
+    let said = parse(list, &what.values, false, bench, path, &mut errors);
     let mut item = Item::clone(kept);
     let (mut set, mut was) = (Cells::default(), Cells::default());
     let mut linked = BTreeSet::new();
     for (column, cell) in said {
         if column.ty == ColumnType::Link {
             linked.insert(column.id);
-            trial.links_of_values(item.id, column, cell, 0, &mut errors);
+            trial.links_of_values(item.id, column, cell, path, &mut errors);
             continue;
         }
         write(&mut item, column, cell, &mut set, &mut was);
@@ -105,7 +99,7 @@ pub(super) fn merge(
             write(&mut item, column, Some(cell.clone()), &mut set, &mut was);
         }
     }
-    require(list, &item.values, 0, &mut errors);
+    require(list, &item.values, path, &mut errors);
     item.touch(bench);
     trial.push("updated", item, Some(set), Some(was));
     trial.takes_in(&what.merge);
@@ -132,7 +126,8 @@ fn write(item: &mut Item, column: &Column, cell: Option<Cell>, set: &mut Cells, 
     was.push(column, old.as_ref());
 }
 
-/// The links that the kept item gets: those that it has not, of each cell as many as it may hold.
+/// The links that the kept item gets: those that it has not, of each cell as many as it may hold. 409 where
+/// one that holds its item would be left behind.
 fn taken_over(
     list: &Arc<List>,
     what: &Merge,
@@ -147,18 +142,24 @@ fn taken_over(
         }
         let mut has: HashSet<ItemId> = members(end, what.keep, bench)?.into_iter().collect();
         let mut ids = Vec::new();
-        for other in &what.merge {
+        for (index, other) in what.merge.iter().enumerate() {
             for id in members(end, *other, bench)? {
                 // Of items of this list some may be merged ones, or the kept one.
                 let own = end.other_list == list.id && (id == what.keep || gone.contains(&id));
-                if !own && has.insert(id) {
+                if own || has.contains(&id) {
+                    continue;
+                }
+                if !end.single || has.is_empty() {
+                    has.insert(id);
                     ids.push(id);
+                } else if end.held {
+                    let detail = "It is linked where that keeps it from the trash, and the kept item \
+                                  is linked elsewhere there";
+                    return Err(
+                        AppError::conflict(detail).at(format!("/merge/{index}"), "restricted")
+                    );
                 }
             }
-        }
-        if end.single {
-            let free = members(end, what.keep, bench)?.is_empty();
-            ids.truncate(usize::from(free));
         }
         if !ids.is_empty() {
             edits.push(CellEdit {

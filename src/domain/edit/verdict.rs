@@ -137,10 +137,10 @@ impl<'b> Trial<'b> {
         item: ItemId,
         column: &Column,
         cell: Option<Cell>,
-        index: usize,
+        path: impl Fn(&str) -> String,
         errors: &mut Errors,
     ) {
-        let path = format!("/items/{index}/values/{}", column.key);
+        let path = path(&column.key);
         let ids = match cell {
             Some(Cell::Links(links)) => links.ids().collect(),
             _ => Vec::new(),

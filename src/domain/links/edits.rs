@@ -43,6 +43,8 @@ pub struct Edits<'b> {
     edits: Vec<CellEdit>,
     /// Items that this command makes or takes out of the trash.
     living: HashSet<Place>,
+    /// Items that it takes to the trash while links are still to be tried.
+    leaving: HashSet<Place>,
     /// Positions of this command begin here.
     base: i64,
     next: i64,
@@ -61,6 +63,7 @@ impl<'b> Edits<'b> {
             draft: Draft::new(book),
             edits: Vec::new(),
             living: HashSet::new(),
+            leaving: HashSet::new(),
             base: seq.saturating_mul(1 << 20),
             next: 0,
         }
@@ -206,7 +209,7 @@ impl<'b> Edits<'b> {
         }
         match self.items.get(&place) {
             None => Some(("unknown_item", "the linked list has no such item")),
-            Some(item) if item.deleted_at.is_some() => {
+            Some(item) if item.deleted_at.is_some() || self.leaving.contains(&place) => {
                 Some(("deleted_item", "this item is in the trash"))
             }
             Some(_) => None,
@@ -220,6 +223,7 @@ impl<'b> Edits<'b> {
 
     /// The same where another item takes their links over: none holds them.
     pub fn lay_to_rest(&mut self, list: ListId, ids: &[ItemId]) -> Result<(), AppError> {
+        self.leaving.extend(ids.iter().map(|id| (list, *id)));
         self.rest(list, ids, false)
     }
 

@@ -33,6 +33,9 @@ pub struct Said {
     pub was: RawValues,
     #[serde(default)]
     pub links: BTreeMap<String, LinksSaid>,
+    /// Items that this one took in.
+    #[serde(default)]
+    pub merged: Vec<ItemId>,
 }
 
 /// What became of a cell's links.

@@ -119,6 +119,7 @@ pub fn take_back(
         list: list.id,
         after: 0,
         undoes: Some(undone.seq),
+        merges: Vec::new(),
         change: None,
         steps,
         links,

@@ -88,6 +88,7 @@ pub fn bring_back(
         step.act != Act::Write || !step.cells.is_empty() || changed.contains(&step.item)
     });
     Ok(Compensation {
+        merges: Vec::new(),
         list: list.id,
         after: 0,
         undoes: None,

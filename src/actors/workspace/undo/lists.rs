@@ -138,6 +138,7 @@ pub(super) async fn revert_batch(
         list: list.id,
         after: core.seq,
         undoes: Some(seq),
+        merges: Vec::new(),
         change: Some(change),
         steps: items.iter().map(step).collect(),
         links: Vec::new(),

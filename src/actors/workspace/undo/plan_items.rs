@@ -7,13 +7,14 @@ use super::super::core::Core;
 use super::Plan;
 use crate::domain::cell::ColumnId;
 use crate::domain::edit::list_of;
+use crate::domain::event::ITEMS_MERGED;
 use crate::domain::item::Place;
 use crate::domain::log::Actor;
 use crate::domain::past::{Before, Entry, Timeline, by_item, read_entries, too_reshaped};
 use crate::domain::undo::{Undone, by_people, refused, standing, take_back};
 use crate::error::AppError;
-use crate::ids::ListId;
-use crate::store::log::LoggedEvent;
+use crate::ids::{ItemId, ListId};
+use crate::store::log::{LoggedEvent, events_after};
 use crate::store::past::{Reshaping, entries_of, reshapings};
 use crate::store::{Db, Tx};
 
@@ -56,7 +57,24 @@ pub(super) async fn plan(
     let mut what = take_back(&undone, &since, &items, &list, &timeline, &gone)
         .map_err(|obstacles| refused(&obstacles))?;
     what.after = core.seq;
+    what.merges = merged(core, tx, header.undoes).await?;
     Ok(Plan::Items(Box::new(what)))
+}
+
+/// What a change took in that is done again: it is a merge once more.
+async fn merged(core: &Core, tx: &mut Tx, again: Option<i64>) -> Result<Vec<ItemId>, AppError> {
+    let Some(seq) = again else {
+        return Ok(Vec::new());
+    };
+    let events = events_after(tx, core.id, seq - 1, seq, 1, true).await?;
+    let merge = events
+        .first()
+        .filter(|event| event.header.kind == ITEMS_MERGED);
+    let Some(merge) = merge else {
+        return Ok(Vec::new());
+    };
+    let said = read_entries(merge.rows.iter().map(|row| row.text())).ok_or_else(erased)?;
+    Ok(said.into_iter().flat_map(|said| said.merged).collect())
 }
 
 pub(super) fn erased() -> AppError {
