@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::Bench;
 use super::figure::{Figure, Must};
+use super::lists::{add_column, columns};
 use crate::commands::client::frames::{Frame, RawEvent};
-use crate::commands::client::rest::{Answer, Call, Column, Rest, list_path};
+use crate::commands::client::rest::{Answer, Call, Rest, list_path};
 use crate::commands::client::socket::{Socket, parse};
 use crate::ids::{ItemId, ListId, WorkspaceId};
 
@@ -104,7 +105,7 @@ impl<'r> Scene<'r> {
         };
         for (key, inverse) in [("Agent", "Deals"), ("Broker", "Shares")] {
             let options = json!({"list_id": contacts, "inverse_key": inverse});
-            scene.column(deals, key, "link", options).await?;
+            add_column(rest, (workspace, deals), key, "link", options).await?;
         }
         let last = *scene.people.last().context("a person")?;
         let fees = (0..ITEMS).map(|nr| {
@@ -136,29 +137,14 @@ impl<'r> Scene<'r> {
                 json!({"expression": "Fee * AgentRate * BrokerRate"}),
             ),
         ] {
-            scene.column(deals, key, ty, options).await?;
+            add_column(rest, (workspace, deals), key, ty, options).await?;
         }
         let sum = json!({"link": "Deals", "column": "Total", "op": "sum"});
-        scene.column(contacts, "Volume", "rollup", sum).await?;
+        add_column(rest, (workspace, contacts), "Volume", "rollup", sum).await?;
         for list in [deals, contacts] {
             settled(rest, workspace, list).await?;
         }
         Ok(scene)
-    }
-
-    async fn column(
-        &self,
-        list: ListId,
-        key: &str,
-        ty: &str,
-        options: Value,
-    ) -> anyhow::Result<()> {
-        let path = format!("{}/columns", list_path(self.workspace, list));
-        let spec = json!({"key": key, "type": ty, "options": options});
-        self.rest
-            .send(Call::new(Method::POST, path).json(&spec)?)
-            .await?;
-        Ok(())
     }
 
     /// The seconds from the edit of people's rates until somebody else's socket has heard of it all.
@@ -246,13 +232,6 @@ async fn long(rest: &Rest) -> anyhow::Result<(Duration, String)> {
     );
     let ms = longest.as_secs_f64() * 1_000.0;
     Ok((took, format!("{ms:.0} ms, of {edited}")))
-}
-
-fn columns(named: &[(&str, &str)]) -> anyhow::Result<Vec<Column>> {
-    let column = |(key, ty): &(&str, &str)| {
-        serde_json::from_value(json!({"key": key, "name": key, "type": ty}))
-    };
-    Ok(named.iter().map(column).collect::<Result<_, _>>()?)
 }
 
 async fn settled(rest: &Rest, workspace: WorkspaceId, list: ListId) -> anyhow::Result<()> {

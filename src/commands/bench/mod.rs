@@ -6,10 +6,14 @@ pub mod baseline;
 pub mod beside;
 pub mod computed;
 pub mod cpu;
+pub mod duplicates;
+pub mod durations;
 pub mod edits;
 pub mod figure;
 pub mod hub;
 pub mod imports;
+pub mod links;
+pub mod lists;
 pub mod memory;
 pub mod nodes;
 pub mod pages;
@@ -91,6 +95,10 @@ pub enum Group {
     Undo,
     /// Lookups, rollups and formulas, and what follows from an edit.
     Computed,
+    /// Pages with links, and ten thousand links in one request.
+    Links,
+    /// Who stands twice among 100 000 contacts.
+    Duplicates,
     /// Faults: servers of the bench's own are killed, cut off and stalled.
     Nodes,
     /// A server of the bench's own is asked for five times what it can do.
@@ -169,6 +177,12 @@ pub async fn measure(args: &BenchArgs) -> anyhow::Result<Vec<Figure>> {
     }
     if wants(Group::Computed) {
         add(computed::measure(&bench).await?);
+    }
+    if wants(Group::Links) {
+        add(links::measure(&bench).await?);
+    }
+    if wants(Group::Duplicates) {
+        add(duplicates::measure(&bench).await?);
     }
     if wants(Group::Beside) {
         add(beside::measure(&bench, workspace).await?);

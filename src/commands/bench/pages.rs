@@ -7,10 +7,10 @@ use anyhow::{Context, ensure};
 use sqlx::{Connection, PgConnection, Row};
 
 use super::Bench;
+use super::durations::{median, ms};
 use super::figure::{Figure, Must};
 use super::imports::{self, Import};
 use crate::commands::client::rest::Rest;
-use crate::commands::loadtest::float;
 use crate::ids::{ItemId, ListId, WorkspaceId};
 
 const LIMIT: u32 = 100;
@@ -188,28 +188,6 @@ async fn statement(
     Ok(took)
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
 fn ratio(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64()
-}
-
-fn ms(time: Duration) -> String {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    format!("{:.2} ms", float(micros) / 1e3)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_median_ignores_the_outlier() {
-        let ms = Duration::from_millis;
-        assert_eq!(median(vec![ms(900), ms(2), ms(3)]), ms(3));
-        assert_eq!(median(Vec::new()), ms(0));
-    }
 }

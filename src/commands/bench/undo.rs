@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Bench;
+use super::durations::{median, ms};
 use super::figure::{Figure, Must};
-use crate::commands::client::rest::{Call, Column, Rest, RestError, list_path, workspace_path};
+use super::lists::columns;
+use crate::commands::client::rest::{Call, Rest, RestError, list_path, workspace_path};
 use crate::ids::WorkspaceId;
 
 const ITEMS: usize = 10_000;
@@ -21,11 +23,7 @@ const ROUNDS: usize = 3;
 pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let rest = bench.rest().await?;
     let workspace = rest.create_workspace("Bench, undo", None).await?.id;
-    let columns = [("Price", "number"), ("Street", "text"), ("Remarks", "text")];
-    let columns: Vec<Column> = columns
-        .iter()
-        .map(|(key, ty)| serde_json::from_value(json!({"key": key, "name": key, "type": ty})))
-        .collect::<Result<_, _>>()?;
+    let columns = columns(&[("Price", "number"), ("Street", "text"), ("Remarks", "text")])?;
     let list = rest.create_list(workspace, "Homes", &columns).await?.id;
     let values: Vec<Value> = (0..ITEMS)
         .map(|nr| json!({"Price": nr, "Street": format!("{nr} Oak Street"), "Remarks": "Quiet"}))
@@ -52,10 +50,10 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         reads.push(began.elapsed());
     }
     Ok(vec![
-        edited.figure("undo of a batch of 10 000 edits")?,
+        edited.figure("undo of a batch of 10 000 edits"),
         deleted
-            .figure("undo of a batch of 10 000 deletions")?
-            .with("a sorted page of the list as of before", ms(middle(reads)?)),
+            .figure("undo of a batch of 10 000 deletions")
+            .with("a sorted page of the list as of before", ms(median(reads))),
     ])
 }
 
@@ -74,12 +72,11 @@ struct Took {
 }
 
 impl Took {
-    fn figure(self, name: &str) -> anyhow::Result<Figure> {
-        let undo = middle(self.undo)?;
-        let figure = Figure::new(name, undo.as_secs_f64(), "s", Must::AtMost(2.0));
-        Ok(figure
-            .with("the change itself", ms(middle(self.change)?))
-            .with("redo", ms(middle(self.redo)?)))
+    fn figure(self, name: &str) -> Figure {
+        let undo = median(self.undo);
+        Figure::new(name, undo.as_secs_f64(), "s", Must::AtMost(2.0))
+            .with("the change itself", ms(median(self.change)))
+            .with("redo", ms(median(self.redo)))
     }
 }
 
@@ -119,13 +116,4 @@ async fn back_and_forth(
         ensure!(answer.count == ITEMS, "{what} of {} items", answer.count);
     }
     Ok(())
-}
-
-fn middle(mut times: Vec<Duration>) -> anyhow::Result<Duration> {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().context("a round")
-}
-
-fn ms(time: Duration) -> String {
-    format!("{:.0} ms", time.as_secs_f64() * 1_000.0)
 }

@@ -192,6 +192,8 @@ mod tests {
 
     const CONTACTS: u64 = 10_000;
 
+    type Pairs = HashSet<(u64, u64)>;
+
     fn columns() -> Vec<Arc<Column>> {
         let specs = [
             ("Name", "text"),
@@ -225,7 +227,7 @@ mod tests {
     }
 
     /// The pairs that are found, and those that there are.
-    fn marked(seed: u64, rules: Vec<Rule>) -> (HashSet<(u64, u64)>, HashSet<(u64, u64)>) {
+    fn marked(seed: u64, rules: Vec<Rule>) -> (Pairs, Pairs) {
         let nobody = ParseContext {
             members: &|_| false,
         };
@@ -248,7 +250,7 @@ mod tests {
                 .unwrap();
             persons.entry(contact.person).or_default().push(number);
         }
-        let pairs = |of: Vec<Vec<u64>>| -> HashSet<(u64, u64)> {
+        let pairs = |of: Vec<Vec<u64>>| -> Pairs {
             let of = of.into_iter();
             of.flat_map(|group| {
                 let pair = |a: u64| group.iter().filter(move |b| a < **b).map(move |b| (a, *b));
