@@ -30,6 +30,7 @@ mod past;
 mod problem;
 pub mod request_id;
 pub mod routes;
+mod search;
 mod settled;
 pub mod state;
 mod submit;

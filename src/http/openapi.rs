@@ -16,7 +16,8 @@ use utoipa::openapi::{
 use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
 use super::{
-    aggregate, duplicates, invites, items, items_query, links, lists, me, members, workspaces,
+    aggregate, duplicates, invites, items, items_query, links, lists, me, members, search,
+    workspaces,
 };
 use crate::domain::schema_change::{ColumnPatch, ColumnSpec};
 use crate::error::ErrorCode;
@@ -224,6 +225,7 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<items_query::ItemsQueryIn>(&mut schemas);
     with_parts::<aggregate::AggregateIn>(&mut schemas);
     with_parts::<aggregate::AggregateOut>(&mut schemas);
+    with_parts::<search::FoundPage>(&mut schemas);
     with_parts::<UndoIn>(&mut schemas);
     with_parts::<RestoreToIn>(&mut schemas);
     with_parts::<Undone>(&mut schemas);

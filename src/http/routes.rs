@@ -15,7 +15,7 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 use super::extract::Caller;
 use super::{
     aggregate, asyncapi, columns, comments, duplicates, forms, imports, invites, items,
-    items_query, jobs, links, lists, log, me, members, openapi, undo, views, workspaces,
+    items_query, jobs, links, lists, log, me, members, openapi, search, undo, views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -157,6 +157,7 @@ pub fn table() -> Vec<Route> {
         POST "/workspaces/{workspace_id}/redo" Member(Comment), undo::redo, "Take back the caller's last undoing, or the one at `seq`; a new change of the caller's ends what can be redone" ("UndoIn") => 200 "Undone";
         POST "/workspaces/{workspace_id}/lists/{list_id}/restore-to" Member(WriteItems), undo::restore_to, "Bring the items of a list back to how they stood at `seq`, in place, by one change that can be undone. Columns stay as they are. At most 10 000 items may differ" ("RestoreToIn") => 200 "Undone";
 
+        GET "/workspaces/{workspace_id}/search" Member(Read), search::index, "Words, in the items of every list" ["q" "limit"] => 200 "FoundPage";
         GET "/workspaces/{workspace_id}/events" Member(Read), log::events, "The ordered change feed" ["after_seq" "limit"] => 200 "EventsPage";
         GET "/workspaces/{workspace_id}/audit" Member(ReadAudit), log::audit, "The audit log, newest first; of another's private view, that it changed and not what it says" ["actor" "kind" "list" "item" "from" "to" "after_seq" "limit" "cursor"] => 200 "AuditPage";
         GET "/workspaces/{workspace_id}/audit/verify" Member(ReadAudit), log::verify, "Check the log's hash chain" => 200 "VerifyOut";

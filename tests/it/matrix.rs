@@ -144,6 +144,8 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         ("POST", "/lists/{list_id}/imports") => row("editor", 415),
         ("POST", "/imports") => row("admin", 422),
         ("GET", "/jobs" | "/events") => row("viewer", 200),
+        // Without words there is nothing to look for.
+        ("GET", "/search") => row("viewer", 422),
         ("GET", "/jobs/{job_id}" | "/jobs/{job_id}/errors") => row("viewer", 404),
         ("POST", "/jobs/{job_id}/cancel") => row("editor", 404),
         ("POST", "/jobs/{job_id}/revert") => row("editor", 404),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
-use crate::support::app::{Answer, Person, TestApp};
+use crate::support::app::{Answer, Person, TestApp, last};
 use crate::support::db::{execute, superuser};
 
 const COLUMNS: [(&str, &str); 4] = [
@@ -356,4 +356,73 @@ async fn an_estimate_is_exact_for_small_lists_and_counts_no_large_one() {
     execute(&mut database, exaggerate.to_owned()).await;
     let believed = estimate(&large, Value::Null).await;
     assert!(believed > 100_000, "{believed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_are_found_in_every_list_of_the_workspace_and_in_no_other() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let people = owner
+        .list(&workspace, &[("Name", "text"), ("Email", "email")])
+        .await;
+    let homes = owner.list(&workspace, &[("Street", "text")]).await;
+    let gone = owner.list(&workspace, &[("Name", "text")]).await;
+    let ann = json!({"Name": "Ann Oak", "Email": "ann@example.com"});
+    let ann = owner.item(&people, ann).await;
+    owner.item(&people, json!({"Name": "Bob"})).await;
+    let mut there = Vec::new();
+    for nr in 1..=3 {
+        there.push(
+            owner
+                .item(&homes, json!({"Street": format!("{nr} OAK Street")}))
+                .await,
+        );
+    }
+    owner.item(&gone, json!({"Name": "Oak"})).await;
+    owner.delete(&gone).await.is(204);
+    let elsewhere = owner.workspace().await;
+    let other = owner.list(&elsewhere, &[("Name", "text")]).await;
+    owner.item(&other, json!({"Name": "Oak"})).await;
+
+    let found = owner
+        .get(&format!("{workspace}/search?q=oak&limit=2"))
+        .await;
+
+    let found = found.is(200)["data"].as_array().unwrap();
+    let told: Vec<(String, Vec<&str>, bool)> = found
+        .iter()
+        .map(|of| {
+            let items = of["items"].as_array().unwrap().iter();
+            let ids = items.map(|item| item["id"].as_str().unwrap()).collect();
+            (
+                of["list_id"].as_str().unwrap().to_owned(),
+                ids,
+                of["more"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    let first: Vec<&str> = there.iter().take(2).map(String::as_str).collect();
+    assert_eq!(
+        told,
+        [
+            (last(&people), vec![ann.as_str()], false),
+            (last(&homes), first, true)
+        ]
+    );
+    // All words in one item, wherever they stand in it.
+    let both = owner.get(&format!("{workspace}/search?q=oak%20ann@")).await;
+    assert_eq!(both.is(200)["data"].as_array().unwrap().len(), 1);
+    for (query, path, code) in [
+        ("", "/q", "required"),
+        ("?q=%20", "/q", "required"),
+        ("?q=a&limit=51", "/limit", "out_of_range"),
+    ] {
+        let refused = owner.get(&format!("{workspace}/search{query}")).await;
+        let error = &refused.is(422)["errors"][0];
+        assert_eq!(
+            (&error["path"], &error["code"]),
+            (&json!(path), &json!(code))
+        );
+    }
 }

@@ -144,15 +144,18 @@ async fn read(rest: &Rest, place: &Place) -> anyhow::Result<Duration> {
     Ok(took)
 }
 
-/// The statement as the app's role, whom the policies bind, and as the owner, whom they don't.
+/// The statement as the app's role, whom the policies bind, and as the owner, whom they don't. Each on a
+/// connection of its own, as servers have them: whose role changes plans every statement anew.
 async fn row_level_security(database: &str, place: &Place) -> anyhow::Result<(Duration, Duration)> {
-    let mut connection = PgConnection::connect(database).await?;
+    let mut bound = PgConnection::connect(database).await?;
+    let mut free = PgConnection::connect(database).await?;
     let (mut guarded, mut open) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        guarded.push(statement(&mut connection, place, true).await?);
-        open.push(statement(&mut connection, place, false).await?);
+        guarded.push(statement(&mut bound, place, true).await?);
+        open.push(statement(&mut free, place, false).await?);
     }
-    connection.close().await?;
+    bound.close().await?;
+    free.close().await?;
     Ok((median(guarded), median(open)))
 }
 
