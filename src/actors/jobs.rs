@@ -1,7 +1,6 @@
 //! Runs the jobs: claims what is queued (or was left by a dead runner), supervises each import, and
 //! tells the outcome. The truth is in Postgres; a wake-up in this process only saves waiting.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -280,17 +279,8 @@ async fn load(
     let snapshot = handle.snapshot();
     let list = list_of(job.list.ok_or_else(AppError::not_found)?, &snapshot.schema)?;
     let tx = Tx::begin(db, workspace, Purpose::Read).await?;
-    let members = store::members::list(&tx, workspace).await?;
+    let people = store::members::named(&tx, workspace).await?;
     tx.commit().await?;
-    let mut people = HashMap::new();
-    for member in members {
-        people.insert(member.user.to_string(), member.user);
-        people.extend(
-            member
-                .email
-                .map(|email| (email.to_lowercase(), member.user)),
-        );
-    }
     let version = u64::try_from(snapshot.schema_version).unwrap_or(0);
     let target = Target::new(id, list.id, version, &plan, &list.columns, Arc::new(people))?;
     Ok(Some(ImportJob {

@@ -2,13 +2,17 @@
 //! the place of the old one, which stays behind it with its cells as they were; so nothing is lost for good,
 //! the past reads as it was, and taking the change back is putting the old one in its place again. Pure.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, NaiveTime, Utc};
 use serde_json::Value;
 
 use super::cell::{Cell, ColumnId};
 use super::columns::{
-    CellError, Column, ColumnType, Computed, Options, ParseContext, Rule, RuleKind, TextHints,
+    CellError, Column, ColumnType, Computed, MAX_CHOICES, Options, ParseContext, Rule, RuleKind,
+    TextHints,
 };
+use super::fold::folded;
 use super::relate::with;
 use super::schema::List;
 use super::schema_change::{ColumnPatch, change_column};
@@ -35,6 +39,10 @@ pub struct Outlook {
     pub values: u64,
     pub lost: u64,
     pub samples: Vec<Loss>,
+    /// Names that the new type has no choices for, as they were first met: as many as it could have.
+    pub missing_choices: Vec<String>,
+    /// Those, folded.
+    missing: HashSet<String>,
 }
 
 /// A value that the new type can't hold.
@@ -47,10 +55,28 @@ pub struct Loss {
 }
 
 impl Outlook {
-    pub fn note(&mut self, loss: Loss) {
+    /// A value that can't be kept.
+    pub fn lose(&mut self, from: &Column, to: &Column, item: ItemId, cell: Cell, why: CellError) {
         self.lost += 1;
+        let room = MAX_CHOICES.saturating_sub(to.options.choices.len());
+        if why.code == "not_a_choice"
+            && self.missing_choices.len() < room
+            && let Some(cell) = from.shown(&cell)
+        {
+            for name in to.missing_choices(&written(from, &cell)) {
+                if self.missing.insert(folded(&name).into_owned()) {
+                    self.missing_choices.push(name);
+                }
+            }
+            self.missing_choices.truncate(room);
+        }
         if self.samples.len() < MAX_SAMPLES {
-            self.samples.push(loss);
+            self.samples.push(Loss {
+                item,
+                cell,
+                code: why.code,
+                message: why.message,
+            });
         }
     }
 }
@@ -158,7 +184,7 @@ pub fn retype(
     };
     // A default that the new type can't hold is none; it stands with the old column.
     if let Some(default) = &old.default {
-        to.default = convert(old, &to, default, &|_| false).unwrap_or_default();
+        to.default = convert(old, &to, default, &|_| None).unwrap_or_default();
     }
     let (swapped, from) = put_in_place(list, old, to, now);
     let rest = ColumnPatch {
@@ -274,12 +300,12 @@ fn options(old: &Column, ty: ColumnType, sent: Option<&Value>) -> Result<Options
 }
 
 /// What a cell becomes, read as imports read what people write; an error where the new column can't hold
-/// it. `None`: nothing is left of it to hold.
+/// it. `None`: nothing is left of it to hold. `find_user`: the member whom a text names.
 pub fn convert(
     from: &Column,
     to: &Column,
     cell: &Cell,
-    is_member: &dyn Fn(UserId) -> bool,
+    find_user: &dyn Fn(&str) -> Option<UserId>,
 ) -> Result<Option<Cell>, CellError> {
     let Some(cell) = from.shown(cell) else {
         return Ok(None);
@@ -306,12 +332,7 @@ pub fn convert(
         (cell, _) => written(from, cell),
     };
     let hints = TextHints {
-        find_user: &|text| {
-            text.parse()
-                .ok()
-                .map(UserId)
-                .filter(|user| is_member(*user))
-        },
+        find_user,
         ..TextHints::default()
     };
     let nothing = || CellError::new("nothing_left", "it says that there is no value");
@@ -386,7 +407,7 @@ mod tests {
         let (from, to) = (of(from), of(to));
         assert!(converts(from.ty, to.ty));
         let cell = from.read_wire_cell(value).unwrap();
-        match convert(&from, &to, &cell, &|_| true) {
+        match convert(&from, &to, &cell, &|_| None) {
             Ok(Some(cell)) => {
                 let mut wire = String::new();
                 to.write_wire_cell(&cell, &mut wire);

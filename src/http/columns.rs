@@ -83,13 +83,13 @@ pub async fn preview(
     }
     let from = list.columns.by_key(key).ok_or_else(AppError::not_found)?;
     let retyped = retype(list, key, &body.value, Utc::now())?;
+    let mut tx = Tx::begin(&state(&request)?.db, snapshot.id, Purpose::Page).await?;
     let pair = Pair {
         list: list.id,
         from,
         to: &retyped.to,
-        is_member: &|user| snapshot.members.contains_key(&user),
+        people: &store::members::named(&tx, snapshot.id).await?,
     };
-    let mut tx = Tx::begin(&state(&request)?.db, snapshot.id, Purpose::Page).await?;
     let outlook = store::retype::outlook(&mut tx, snapshot.id, pair).await?;
     tx.commit().await?;
     let told = OutlookOut::new(from, &outlook);

@@ -48,34 +48,25 @@ struct FoundOut {
 
 /// `GET …/search?q=`: the same words as of a list's items, all in one item.
 pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
-    let asked: Parameters = query(&request)?;
-    let search = Search::parse(asked.q.as_deref().unwrap_or_default());
-    let search = search.map_err(|wrong| AppError::fields(vec![wrong]))?;
-    let search =
-        search.ok_or_else(|| AppError::field("/q", "required", "the words to look for"))?;
-    let limit = asked.limit.unwrap_or(USUAL_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        let message = format!("1 to {MAX_LIMIT}");
-        return Err(AppError::field("/limit", "out_of_range", message));
-    }
-    let selection = Selection {
-        filter: None,
-        search: Some(search),
-    };
-    settled(async || answer_once(&request, &caller, &selection, limit).await).await
+    settled(async || answer_once(&request, &caller).await).await
 }
 
 async fn answer_once(
     request: &HttpRequest,
     caller: &Caller,
-    selection: &Selection,
-    limit: i64,
 ) -> Result<Option<HttpResponse>, AppError> {
     let access = access(request, caller, Action::Read).await?;
     let (workspace, schema) = (access.snapshot.id, &access.snapshot.schema);
+    let asked: Parameters = query(request)?;
+    let limit = asked.limit.unwrap_or(USUAL_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        let message = format!("1 to {MAX_LIMIT}");
+        return Err(AppError::field("/limit", "out_of_range", message));
+    }
+    let selection = words(asked.q.as_deref().unwrap_or_default())?;
     let sort = Sort::default();
     let asked = PageOf {
-        selection,
+        selection: &selection,
         sort: &sort,
         after: None,
         at: None,
@@ -109,4 +100,14 @@ async fn answer_once(
     tx.commit().await?;
     out.push_str(r#"],"next_cursor":null}"#);
     Ok(Some(json_at(access.snapshot.seq, out)))
+}
+
+fn words(q: &str) -> Result<Selection, AppError> {
+    let search = Search::parse(q).map_err(|wrong| AppError::fields(vec![wrong]))?;
+    let search =
+        search.ok_or_else(|| AppError::field("/q", "required", "the words to look for"))?;
+    Ok(Selection {
+        filter: None,
+        search: Some(search),
+    })
 }

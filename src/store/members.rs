@@ -1,6 +1,6 @@
 //! Members of a workspace, and the memberships of a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use entity::{members, profiles};
@@ -70,6 +70,17 @@ pub async fn list(tx: &Tx, workspace: WorkspaceId) -> Result<Vec<Member>, StoreE
             })
         })
         .collect()
+}
+
+/// All members by what people write for them: their ids and e-mail addresses, in lower case.
+pub async fn named(tx: &Tx, workspace: WorkspaceId) -> Result<HashMap<String, UserId>, StoreError> {
+    let mut named = HashMap::new();
+    for member in list(tx, workspace).await? {
+        named.insert(member.user.to_string(), member.user);
+        let email = member.email.map(|email| email.to_lowercase());
+        named.extend(email.map(|email| (email, member.user)));
+    }
+    Ok(named)
 }
 
 /// Adds a member or changes a member's role.

@@ -1,13 +1,15 @@
 //! The cells of a column on their way to another type: page by page along the key, so that no list is too
 //! large, and each page's new cells in one statement. What becomes of a cell is the domain's to say.
 
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 use sqlx::Row as _;
 use uuid::Uuid;
 
 use super::{StoreError, Tx};
 use crate::domain::columns::Column;
-use crate::domain::retype::{Loss, Outlook, convert};
+use crate::domain::retype::{Outlook, convert};
 use crate::ids::{ItemId, ListId, UserId, WorkspaceId};
 
 /// Cells read, and written, in one go.
@@ -21,7 +23,14 @@ pub struct Pair<'a> {
     pub list: ListId,
     pub from: &'a Column,
     pub to: &'a Column,
-    pub is_member: &'a dyn Fn(UserId) -> bool,
+    /// The members by id and e-mail address.
+    pub people: &'a HashMap<String, UserId>,
+}
+
+impl Pair<'_> {
+    fn find(&self) -> impl Fn(&str) -> Option<UserId> {
+        |text| self.people.get(&text.trim().to_lowercase()).copied()
+    }
 }
 
 /// What would become of the values.
@@ -86,7 +95,7 @@ fn converted(rows: &[(Uuid, String)], pair: Pair<'_>, outlook: &mut Outlook) -> 
             continue;
         };
         outlook.values += 1;
-        match convert(pair.from, pair.to, &cell, pair.is_member) {
+        match convert(pair.from, pair.to, &cell, &pair.find()) {
             Ok(None) => {}
             Ok(Some(cell)) => {
                 cells.push_str(if cells.is_empty() { "{\"" } else { ",\"" });
@@ -94,14 +103,7 @@ fn converted(rows: &[(Uuid, String)], pair: Pair<'_>, outlook: &mut Outlook) -> 
                 cells.push_str("\":");
                 cell.write_stored(&mut cells);
             }
-            Err(error) => {
-                outlook.note(Loss {
-                    item: ItemId(*id),
-                    cell,
-                    code: error.code,
-                    message: error.message,
-                });
-            }
+            Err(error) => outlook.lose(pair.from, pair.to, ItemId(*id), cell, error),
         }
     }
     if !cells.is_empty() {
@@ -176,7 +178,7 @@ pub async fn differing(
             let from = from.and_then(|stored| pair.from.read_stored_cell(&stored));
             let to = to.and_then(|stored| pair.to.read_stored_cell(&stored));
             let made = from.and_then(|cell| {
-                let made = convert(pair.from, pair.to, &cell, pair.is_member);
+                let made = convert(pair.from, pair.to, &cell, &pair.find());
                 made.ok().flatten()
             });
             if made != to && differing.len() < OBSTACLES {

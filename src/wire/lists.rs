@@ -86,6 +86,9 @@ pub struct OutlookOut {
     pub lost: u64,
     /// Up to ten of them.
     pub samples: Vec<LossOut>,
+    /// Of a type with choices: names that stand in the values and are no choices of it, at most as many as it
+    /// may have. With them among the `choices` of its options nothing of these is lost.
+    pub missing_choices: Vec<String>,
 }
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -114,6 +117,7 @@ impl OutlookOut {
             values: outlook.values,
             lost: outlook.lost,
             samples: outlook.samples.iter().map(sample).collect(),
+            missing_choices: outlook.missing_choices.clone(),
         }
     }
 }

@@ -213,3 +213,71 @@ async fn what_has_nothing_in_common_is_refused_and_values_that_become_one_are_no
         .await;
     taken.refuses(409, "not_unique");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_names_the_choices_that_are_missing_and_with_them_nothing_is_lost() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Tags", "text")]).await;
+    for tags in ["Hot, Cash", "cash; Relocating", "-", "Hot"] {
+        owner.item(&list, json!({"Tags": tags})).await;
+    }
+    let column = format!("{list}/columns/Tags");
+    let ty = json!({"type": "multi_select", "options": {"choices": [{"name": "Cash"}]}});
+
+    let told = owner.post(&format!("{column}/preview"), ty).await;
+
+    let missing = &told.is(200)["missing_choices"];
+    assert_eq!(missing, &json!(["Hot", "Relocating"]));
+    let choices: Vec<Value> = ["Cash", "Hot", "Relocating"]
+        .map(|name| json!({"name": name}))
+        .into();
+    let ty = json!({"type": "multi_select", "options": {"choices": choices}, "on_loss": "clear"});
+    let told = owner.post(&format!("{column}/preview"), ty.clone()).await;
+    assert_eq!(
+        (&told.is(200)["lost"], &told.is(200)["missing_choices"]),
+        (&json!(1), &json!([]))
+    );
+    owner.patch(&column, ty).await.is(200);
+    let page = owner.get(&format!("{list}/items")).await;
+    let tags: Vec<&Value> = page.is(200)["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["values"]["Tags"])
+        .collect();
+    assert_eq!(
+        tags,
+        [
+            &json!(["Hot", "Cash"]),
+            &json!(["Cash", "Relocating"]),
+            &Value::Null,
+            &json!(["Hot"])
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_found_by_their_addresses() {
+    let app = TestApp::new().await;
+    let owner = app.person("owner").await;
+    let workspace = owner.workspace().await;
+    let list = owner.list(&workspace, &[("Agent", "text")]).await;
+    let email = owner.email.to_uppercase();
+    let own = owner.item(&list, json!({"Agent": email})).await;
+    owner
+        .item(&list, json!({"Agent": "nobody@example.com"}))
+        .await;
+    let column = format!("{list}/columns/Agent");
+    let told = owner
+        .post(&format!("{column}/preview"), json!({"type": "user"}))
+        .await;
+    assert_eq!(told.is(200)["lost"], 1);
+    owner
+        .patch(&column, json!({"type": "user", "on_loss": "clear"}))
+        .await
+        .is(200);
+    let item = owner.get(&format!("{list}/items/{own}")).await;
+    assert_eq!(item.is(200)["values"]["Agent"], owner.id.as_str());
+}

@@ -198,6 +198,15 @@ impl Column {
         }
     }
 
+    /// The names in a text that a column of choices has not.
+    pub fn missing_choices(&self, text: &str) -> Vec<String> {
+        match self.ty {
+            ColumnType::SingleSelect => select::missing(text, false, &self.options.choices),
+            ColumnType::MultiSelect => select::missing(text, true, &self.options.choices),
+            _ => Vec::new(),
+        }
+    }
+
     /// Reads a value as people and other programs write it (`"$1,250,000"`, `"3/4/2026"`, `"Yes"`).
     /// Text columns take every text as it stands. In the others a text that only says that there is
     /// no value (`""`, `"N/A"`, `"-"`, `"null"`) gives `None`, unless the column knows it as a value.

@@ -44,23 +44,36 @@ pub(super) fn one_from_text(text: &str, choices: &Choices) -> Parsed {
         .ok_or_else(|| not_a_choice(text))
 }
 
+/// The names in a text that are no choices, where they may be.
+pub(super) fn missing(text: &str, many: bool, choices: &Choices) -> Vec<String> {
+    let one = [text.trim()];
+    let names: Vec<&str> = match many {
+        true => names(text).collect(),
+        false => one.into(),
+    };
+    let missing = names
+        .into_iter()
+        .filter(|name| choices.by_name_loosely(name).is_none() && super::check_name(name).is_ok());
+    missing.map(str::to_owned).collect()
+}
+
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let strong = [';', '|', '\n', '\r'];
+    let separators: &'static [char] = match text.contains(strong) {
+        true => &[';', '|', '\n', '\r'],
+        false => &[','],
+    };
+    let names = text.split(separators).map(str::trim);
+    names.filter(|name| !name.is_empty())
+}
+
 /// Reads names separated by semicolons, bars or lines, or else by commas; one name may hold any.
 pub(super) fn many_from_text(text: &str, choices: &Choices) -> Parsed {
     if let Some(choice) = choices.by_name_loosely(text) {
         return Ok(Some(Cell::Choices(vec![choice.id])));
     }
-    let strong = [';', '|', '\n', '\r'];
-    let separators: &[char] = if text.contains(strong) {
-        &strong
-    } else {
-        &[',']
-    };
     let mut ids = Vec::new();
-    for name in text
-        .split(separators)
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-    {
+    for name in names(text) {
         let choice = choices
             .by_name_loosely(name)
             .ok_or_else(|| not_a_choice(name))?;

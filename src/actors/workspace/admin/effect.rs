@@ -288,12 +288,11 @@ pub(super) async fn write(
         } => {
             // Others take the head before they take items.
             store::log::head(tx, id, true).await?;
-            let is_member = |user: UserId| core.members.contains_key(&user);
             let pair = Pair {
                 list: *list,
                 from: &pair.0,
                 to: &pair.1,
-                is_member: &is_member,
+                people: &store::members::named(tx, id).await?,
             };
             let may_lose = *on_loss == OnLoss::Clear;
             let outlook = store::retype::fill(tx, id, pair, may_lose).await?;

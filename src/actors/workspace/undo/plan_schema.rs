@@ -83,7 +83,7 @@ async fn check_values(
         list,
         from,
         to,
-        is_member: &|user| core.members.contains_key(&user),
+        people: &store::members::named(tx, core.id).await?,
     };
     let differing = store::retype::differing(tx, core.id, pair, seq).await?;
     let obstacles: Vec<Obstacle> = differing
