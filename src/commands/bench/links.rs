@@ -38,7 +38,8 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         .await?
         .id;
     for nr in 0..COLUMNS {
-        let options = json!({"list_id": people, "inverse_key": format!("Homes{nr}")});
+        let options =
+            json!({"list_id": people, "inverse_key": format!("Homes{nr}"), "multiple": true});
         add_column(
             &rest,
             (workspace, homes),
