@@ -264,6 +264,7 @@ async fn answer_once(
         workspace,
         &access.snapshot.schema,
         &list,
+        Some(&access.titles),
         &mut items,
     )
     .await?;

@@ -335,7 +335,15 @@ async fn find_once(
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let (workspace, schema) = (access.snapshot.id, &access.snapshot.schema);
     let mut found = store::items::find(&mut tx, workspace, &list, &[id]).await?;
-    links::show(&mut tx, workspace, schema, &list, &mut found).await?;
+    links::show(
+        &mut tx,
+        workspace,
+        schema,
+        &list,
+        Some(&access.titles),
+        &mut found,
+    )
+    .await?;
     links::expand(&mut tx, workspace, schema, &list, &expanded, &mut found).await?;
     if !is_settled(&mut tx, &access).await? {
         return Ok(None);

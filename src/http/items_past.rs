@@ -118,7 +118,15 @@ async fn asked(
         ..question.page()
     };
     let mut items = store::items_query::page(tx, workspace, &past.list, &page).await?;
-    links::show(tx, workspace, &past.schema, &past.list, &mut items).await?;
+    links::show(
+        tx,
+        workspace,
+        &past.schema,
+        &past.list,
+        Some(&access.titles),
+        &mut items,
+    )
+    .await?;
     let behind = |item: &Item| {
         let position = sort.position(columns, item);
         let after = question.after.as_ref();

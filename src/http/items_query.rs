@@ -229,7 +229,15 @@ async fn answer_once(
     let mut items = store::items_query::page(&mut tx, workspace, &list, &page).await?;
     let more = cut(&mut items, question.limit);
     let (schema, shown) = (&access.snapshot.schema, &question.shown);
-    links::show(&mut tx, workspace, schema, shown, &mut items).await?;
+    links::show(
+        &mut tx,
+        workspace,
+        schema,
+        shown,
+        Some(&access.titles),
+        &mut items,
+    )
+    .await?;
     links::expand(
         &mut tx,
         workspace,

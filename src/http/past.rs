@@ -67,7 +67,15 @@ pub(super) async fn stood(
     mut items: Vec<Item>,
 ) -> Result<Vec<Item>, AppError> {
     let workspace = access.snapshot.id;
-    links::show(tx, workspace, &past.schema, list, &mut items).await?;
+    links::show(
+        tx,
+        workspace,
+        &past.schema,
+        list,
+        Some(&access.titles),
+        &mut items,
+    )
+    .await?;
     let changed = items.iter().filter(|item| item.seq > past.seq);
     let places: Vec<Place> = changed.map(|item| (list.id, item.id)).collect();
     if places.is_empty() {

@@ -81,7 +81,15 @@ async fn answer_once(
             continue;
         }
         let more = cut(&mut items, limit);
-        links::show(&mut tx, workspace, schema, list, &mut items).await?;
+        links::show(
+            &mut tx,
+            workspace,
+            schema,
+            list,
+            Some(&access.titles),
+            &mut items,
+        )
+        .await?;
         if !out.ends_with('[') {
             out.push(',');
         }

@@ -2,11 +2,13 @@
 //! a relation. Raw SQL, for each question is asked for many cells at once. Links are written by `commit`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
+use super::titles::{Look, Title};
 use super::{StoreError, Tx, items};
 use crate::domain::cell::{Cell, ColumnId, Linked, Links};
 use crate::domain::columns::SHOWN_LINKS;
@@ -206,12 +208,81 @@ pub async fn pairs(
         .collect()
 }
 
-/// Lays the cells of links over items that were read: of those columns of `shown` that are links.
+macro_rules! first_sql {
+    ($this:literal, $other:literal, $position:literal) => {
+        concat!(
+            "SELECT a.nr, f.others, CASE WHEN cardinality(f.others) <= $5 THEN cardinality(f.others)::int8
+                 ELSE (SELECT count(*) FROM (SELECT FROM estatebase.links k
+                     WHERE k.workspace_id = $1 AND k.from_list = a.list AND k.from_column = a.made_in
+                         AND k.", $this, " = a.item AND k.live
+                     ORDER BY k.", $position, ", k.", $other, " OFFSET 0) k) END AS total
+             FROM unnest($2::uuid[], $3::text[], $4::uuid[])
+                 WITH ORDINALITY AS a (list, made_in, item, nr)
+             CROSS JOIN LATERAL (SELECT array_agg(k.other) AS others FROM (SELECT k.", $other, " AS other
+                 FROM estatebase.links k
+                 WHERE k.workspace_id = $1 AND k.from_list = a.list AND k.from_column = a.made_in
+                     AND k.", $this, " = a.item AND k.live
+                 ORDER BY k.", $position, ", k.", $other, " LIMIT $5 + 1) k) f
+             WHERE f.others IS NOT NULL"
+        )
+    };
+}
+
+const FIRST: Sides = Sides {
+    from: first_sql!("from_item", "to_item", "from_position"),
+    to: first_sql!("to_item", "from_item", "to_position"),
+};
+
+/// A cell to be shown: how many links it has, and the first of them.
+#[derive(Debug, Default)]
+struct Shown {
+    count: usize,
+    first: Vec<ItemId>,
+}
+
+/// Cells in the order of the questions, a row each: a statement for either side.
+async fn first(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    cells: &[CellAt],
+) -> Result<Vec<Shown>, StoreError> {
+    let mut read: Vec<Shown> = cells.iter().map(|_| Shown::default()).collect();
+    for side in [Side::From, Side::To] {
+        let of_side = cells.iter().enumerate();
+        let of_side: Vec<(usize, &CellAt)> = of_side.filter(|(_, at)| at.side == side).collect();
+        if of_side.is_empty() {
+            continue;
+        }
+        let rows = sqlx::query(FIRST.of(side))
+            .bind(workspace.uuid())
+            .bind(each(&of_side, |(_, at)| at.relation.list.uuid()))
+            .bind(each(&of_side, |(_, at)| at.relation.column.to_string()))
+            .bind(each(&of_side, |(_, at)| at.item.uuid()))
+            .bind(i64::try_from(SHOWN_LINKS).unwrap_or(i64::MAX))
+            .fetch_all(tx.conn())
+            .await?;
+        for row in &rows {
+            let nr: i64 = row.try_get("nr")?;
+            let asked = usize::try_from(nr - 1).ok().and_then(|nr| of_side.get(nr));
+            let cell = asked.and_then(|(index, _)| read.get_mut(*index));
+            let cell = cell.ok_or_else(|| StoreError::corrupt("a cell's number"))?;
+            let total: i64 = row.try_get("total")?;
+            let others: Vec<Uuid> = row.try_get("others")?;
+            cell.count = usize::try_from(total).unwrap_or_default();
+            cell.first = others.into_iter().take(SHOWN_LINKS).map(ItemId).collect();
+        }
+    }
+    Ok(read)
+}
+
+/// Lays the cells of links over items that were read: the first links of each with their titles, where
+/// `titles` are asked for. At most three statements, however many items, columns and links.
 pub async fn show(
     tx: &mut Tx,
     workspace: WorkspaceId,
     schema: &Schema,
     shown: &List,
+    titles: Option<&Look>,
     items: &mut [Item],
 ) -> Result<(), StoreError> {
     let ends: Vec<(ColumnId, &End)> = shown
@@ -222,21 +293,28 @@ pub async fn show(
     if ends.is_empty() || items.is_empty() {
         return Ok(());
     }
-    let ask = |item: &Item, end: &End| CellAsk {
-        at: end.cell(item.id),
-        end: *end,
-        most: Some(SHOWN_LINKS),
-        titled: true,
-    };
-    let asks: Vec<CellAsk> = items
+    let cells: Vec<CellAt> = items
         .iter()
-        .flat_map(|item| ends.iter().map(move |(_, end)| ask(item, end)))
+        .flat_map(|item| ends.iter().map(|(_, end)| end.cell(item.id)))
         .collect();
-    let mut read = cells(tx, workspace, &asks).await?.into_iter();
+    let read = first(tx, workspace, &cells).await?;
+    let of_end = || ends.iter().map(|(_, end)| *end).cycle();
+    let titles = match titles {
+        Some(look) => titles_of(tx, workspace, look, of_end().zip(&read)).await?,
+        None => HashMap::new(),
+    };
+    let mut read = read.into_iter();
     for item in items {
-        for (column, _) in &ends {
+        for (column, end) in &ends {
             let Some(cell) = read.next().filter(|cell| cell.count > 0) else {
                 continue;
+            };
+            let linked = |id| Linked {
+                id,
+                title: titles
+                    .get(&(end.other_list, id))
+                    .and_then(|title| title.as_deref().map(str::to_owned)),
+                item: None,
             };
             let first = cell.first.into_iter().map(linked).collect();
             let count = cell.count;
@@ -247,12 +325,48 @@ pub async fn show(
     Ok(())
 }
 
-fn linked(link: LinkRead) -> Linked {
-    Linked {
-        id: link.other,
-        title: link.title,
-        item: None,
+/// The titles of what these cells show: those that are not kept by one statement.
+async fn titles_of<'c>(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    look: &Look,
+    cells: impl Iterator<Item = (&'c End, &'c Shown)>,
+) -> Result<HashMap<Place, Title>, StoreError> {
+    let mut asked: HashMap<Place, ColumnId> = HashMap::new();
+    for (end, cell) in cells {
+        if let Some(title) = end.title {
+            let places = cell.first.iter().map(|id| ((end.other_list, *id), title));
+            asked.extend(places);
+        }
     }
+    let places: Vec<Place> = asked.keys().copied().collect();
+    let mut titles = look.known(&places);
+    asked.retain(|place, _| !titles.contains_key(place));
+    if asked.is_empty() {
+        return Ok(titles);
+    }
+    let asked: Vec<(Place, ColumnId)> = asked.into_iter().collect();
+    let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
+        r#"SELECT a.nr, t.title FROM unnest($2::uuid[], $3::uuid[], $4::text[])
+             WITH ORDINALITY AS a (list, item, title, nr)
+         CROSS JOIN LATERAL (SELECT t."values"->>a.title AS title FROM estatebase.items t
+             WHERE t.workspace_id = $1 AND t.list_id = a.list AND t.id = a.item OFFSET 0) t"#,
+    )
+    .bind(workspace.uuid())
+    .bind(each(&asked, |((list, _), _)| list.uuid()))
+    .bind(each(&asked, |((_, item), _)| item.uuid()))
+    .bind(each(&asked, |(_, title)| title.to_string()))
+    .fetch_all(tx.conn())
+    .await?;
+    let mut read: HashMap<Place, Title> = HashMap::with_capacity(rows.len());
+    for (nr, title) in rows {
+        let asked = usize::try_from(nr - 1).ok().and_then(|nr| asked.get(nr));
+        let (place, _) = asked.ok_or_else(|| StoreError::corrupt("a title's number"))?;
+        read.insert(*place, title.map(Arc::from));
+    }
+    look.learn(&read);
+    titles.extend(read);
+    Ok(titles)
 }
 
 /// Puts the linked items themselves into cells that are shown: one statement, one level. Their own cells

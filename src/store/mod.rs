@@ -23,6 +23,7 @@ pub mod profiles;
 pub mod retype;
 pub mod roles;
 pub mod schema;
+pub mod titles;
 mod tx;
 pub mod unique;
 pub mod verify;

@@ -76,7 +76,7 @@ async fn follow(tx: &mut Tx, core: &mut Core, done: &mut Done, lock: bool) -> Re
     if !continues(tx, core, &head).await? {
         tracing::warn!(workspace = %core.id, from = core.seq, to = head.seq,
             "the log is another one: its readers begin anew");
-        *core = Core::read(tx, core.id).await?;
+        core.reread(tx).await?;
         done.batches.clear();
         done.diverged = Some(Diverged {
             seq: core.seq,
@@ -90,7 +90,7 @@ async fn follow(tx: &mut Tx, core: &mut Core, done: &mut Done, lock: bool) -> Re
         let numbers = store::schema::next_numbers(tx, core.id).await?;
         core.pass(&head, numbers, events.iter().flatten());
     } else {
-        *core = Core::read(tx, core.id).await?;
+        core.reread(tx).await?;
     }
     done.batches.extend(batches);
     Ok(())

@@ -21,6 +21,7 @@ use crate::error::AppError;
 use crate::ids::{FormId, ItemId, ListId, UserId, WorkspaceId};
 use crate::store::commit::PATIENCE;
 use crate::store::log::{Head, LoggedEvent};
+use crate::store::titles::Titles;
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 
 /// Items kept in memory, so that an edit of a cell just seen needs no read.
@@ -49,6 +50,8 @@ pub struct Snapshot {
     pub created_at: DateTime<Utc>,
     pub created_by: UserId,
     pub deleted_at: Option<DateTime<Utc>>,
+    /// For whoever reads links.
+    pub titles: Arc<Titles>,
 }
 
 impl Snapshot {
@@ -77,6 +80,7 @@ pub(super) struct Core {
     pub(super) refill: Option<Progress>,
     pub(super) items: Recent<Place, Arc<Item>>,
     pub(super) ops: Recent<(UserId, String), KeptOp>,
+    pub(super) titles: Arc<Titles>,
 }
 
 /// An operation's answer, as kept in memory.
@@ -91,13 +95,19 @@ impl Core {
     /// Reads it all from Postgres; `not_found` when there is no such workspace.
     pub(super) async fn load(db: &Db, id: WorkspaceId) -> Result<Core, AppError> {
         let mut tx = Tx::begin(db, id, Purpose::Snapshot).await?;
-        let core = Core::read(&mut tx, id).await?;
+        let core = Core::read(&mut tx, id, Arc::default()).await?;
         tx.commit().await?;
         Ok(core)
     }
 
-    /// The same inside a transaction that sees one state: a snapshot, or one that holds the head.
-    pub(super) async fn read(tx: &mut Tx, id: WorkspaceId) -> Result<Core, AppError> {
+    /// Reads it all again, inside a transaction that sees one state: a snapshot, or one that holds the head.
+    pub(super) async fn reread(&mut self, tx: &mut Tx) -> Result<(), AppError> {
+        *self = Core::read(tx, self.id, Arc::clone(&self.titles)).await?;
+        self.titles.all_changed();
+        Ok(())
+    }
+
+    async fn read(tx: &mut Tx, id: WorkspaceId, titles: Arc<Titles>) -> Result<Core, AppError> {
         let head = store::log::head(tx, id, false)
             .await?
             .ok_or_else(AppError::not_found)?;
@@ -119,6 +129,7 @@ impl Core {
             refill: None,
             items: Recent::new(ITEMS_KEPT, ITEMS_BYTES),
             ops: Recent::new(OPS_KEPT, OPS_BYTES),
+            titles,
             workspace,
         })
     }
@@ -134,12 +145,12 @@ impl Core {
         let seen = events.inspect(|event| all |= event.header.kind == ITEMS_COMPUTED);
         for row in seen.flat_map(|event| &event.rows) {
             if let (Some(list), Some(item)) = (row.list, row.item) {
-                self.items.pop(&(list, item));
+                self.forget_item(&(list, item));
             }
         }
         // Such an event tells of a page of items without naming them.
         if all {
-            self.items.clear();
+            self.forget_items();
         }
         self.next_numbers = next_numbers;
         self.seq = head.seq;
@@ -160,6 +171,7 @@ impl Core {
             created_at: self.workspace.created_at,
             created_by: self.workspace.created_by,
             deleted_at: self.workspace.deleted_at,
+            titles: Arc::clone(&self.titles),
         }
     }
 
@@ -216,14 +228,29 @@ impl Core {
     }
 
     /// Keeps an item as it stands now at hand.
-    pub(super) fn keep_item(&mut self, place: Place, item: Arc<Item>) {
+    fn keep_item(&mut self, place: Place, item: Arc<Item>) {
         let bytes = item.weight();
         self.items.put(place, item, bytes);
     }
 
+    /// An item was changed by us, and stands like this.
+    pub(super) fn changed_item(&mut self, place: Place, item: Arc<Item>) {
+        let list = self.schema.lists.get(&place.0);
+        let title = list.map(|list| item.title(list).map(Arc::from));
+        self.titles.changed(place, title);
+        self.keep_item(place, item);
+    }
+
     /// An item was changed behind memory's back.
     pub(super) fn forget_item(&mut self, place: &Place) {
+        self.titles.changed(*place, None);
         self.items.pop(place);
+    }
+
+    /// Any item may have been.
+    pub(super) fn forget_items(&mut self) {
+        self.titles.all_changed();
+        self.items.clear();
     }
 
     /// The items at these places, from memory or else from Postgres (in the transaction that holds the

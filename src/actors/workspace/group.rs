@@ -243,7 +243,7 @@ impl Group {
         core.hash = write.head.hash;
         for place in self.stored.keys() {
             if let Some(item) = self.overlay.get(place) {
-                core.keep_item(*place, Arc::clone(item));
+                core.changed_item(*place, Arc::clone(item));
             }
         }
         core.next_numbers.extend(self.next_numbers);
@@ -365,6 +365,7 @@ mod tests {
             refill: None,
             items: Recent::new(few, 1 << 20),
             ops: Recent::new(few, 1 << 20),
+            titles: Arc::default(),
         };
         (core, list)
     }

@@ -78,7 +78,7 @@ pub(super) async fn run(db: &Db, core: &mut Core, jobs: Vec<Job>) -> Done {
             {
                 tracing::debug!(workspace = %core.id, races, "the group is judged anew");
             }
-            Failure::Stale if races <= MAX_RACES => core.items.clear(),
+            Failure::Stale if races <= MAX_RACES => core.forget_items(),
             Failure::KnownOp if races <= MAX_RACES => {
                 waiting = known::answer_known(db, core, waiting, &mut done).await;
             }

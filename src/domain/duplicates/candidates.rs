@@ -8,7 +8,7 @@ use super::words::{Word, Words};
 /// The rarest words of a cell that are looked by.
 const RARE: usize = 5;
 /// In a crowd that shares a key each is compared with so many behind it, in the order of their words.
-const NEIGHBOURS: usize = 10;
+const NEIGHBOURS: usize = 6;
 
 /// What an item is found by.
 type Key = (u64, u32);

@@ -1,7 +1,7 @@
 //! How alike two cells are, word by word, whatever their order: words that are the same, differ by a slip of
 //! the hand, or are the initial of one another.
 
-use super::words::{Word, Words};
+use super::words::{Known, Word, Words};
 
 /// Below it two cells are of two persons, whatever the others say.
 pub(super) const LEAST: f64 = 0.6;
@@ -12,52 +12,49 @@ const SLIP: f64 = 1.5;
 /// From 0 (nothing in common) to 1 (the same words): the share of letters that have their like on the other
 /// side, halfway to that share of the shorter cell alone, for what one leaves out says less than what differs.
 pub(super) fn alike(a: &[Word], b: &[Word], words: &Words) -> f64 {
-    let (mut left, mut right) = (a.to_vec(), b.to_vec());
+    let known = |cell: &[Word]| -> Vec<&Known> {
+        cell.iter().filter_map(|word| words.get(*word)).collect()
+    };
+    let (mut left, mut right) = (known(a), known(b));
+    let (a, b) = (letters(&left), letters(&right));
     let mut matched = 0.0;
     let mut pairs = 0;
     left.retain(|word| {
-        let Some(at) = right.iter().position(|other| other == word) else {
+        let Some(at) = right.iter().position(|other| std::ptr::eq(*other, *word)) else {
             return true;
         };
         right.swap_remove(at);
-        matched += 2.0 * weight(words.text(*word));
+        matched += 2.0 * weight(word);
         pairs += 1;
         false
     });
-    // The best pairs first: which word is whose does not hang on their order.
-    let mut likes: Vec<(f64, Word, Word)> = Vec::new();
-    for a in &left {
-        for b in &right {
-            let like = like(words.text(*a), words.text(*b));
-            if like > 0.0 {
-                likes.push((like, *a, *b));
-            }
-        }
-    }
-    likes.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    for (like, a, b) in likes {
-        let places = left.iter().position(|word| *word == a);
-        let places = places.zip(right.iter().position(|word| *word == b));
-        if let Some((at, other)) = places {
-            left.swap_remove(at);
-            right.swap_remove(other);
-            matched += like * (weight(words.text(a)) + weight(words.text(b)));
-            pairs += 1;
-        }
-    }
     // A house's number is its own.
-    let has_number = |left: &[Word]| left.iter().any(|word| is_number(words.text(*word)));
+    let has_number = |left: &[&Known]| left.iter().any(|word| word.is_number);
     if has_number(&left) && has_number(&right) {
         return 0.0;
     }
-    let sum = |cell: &[Word]| {
-        cell.iter()
-            .map(|word| weight(words.text(*word)))
-            .sum::<f64>()
-    };
+    // The best pairs first: which word is whose does not hang on their order.
+    let mut likes: Vec<(f64, &Known, &Known)> = Vec::new();
+    for a in &left {
+        let like = right.iter().map(|b| (like(a, b), *a, *b));
+        likes.extend(like.filter(|(like, ..)| *like > 0.0));
+    }
+    likes.sort_by(|a, b| {
+        b.0.total_cmp(&a.0)
+            .then((&a.1.text, &a.2.text).cmp(&(&b.1.text, &b.2.text)))
+    });
+    for (like, a, b) in likes {
+        let places = left.iter().position(|word| std::ptr::eq(*word, a));
+        let places = places.zip(right.iter().position(|word| std::ptr::eq(*word, b)));
+        if let Some((at, other)) = places {
+            left.swap_remove(at);
+            right.swap_remove(other);
+            matched += like * (weight(a) + weight(b));
+            pairs += 1;
+        }
+    }
     // What one leaves out says little; where both have something else, they speak of two.
-    matched -= 2.0 * sum(&left).min(sum(&right));
-    let (a, b) = (sum(a), sum(b));
+    matched -= 2.0 * letters(&left).min(letters(&right));
     let of_both = ratio(matched, a + b).max(0.0);
     // One word that stands in both may be anybody's.
     let of_shorter = match pairs {
@@ -71,42 +68,42 @@ fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }
 
-fn weight(word: &str) -> f64 {
-    let letters = u32::try_from(word.chars().count()).unwrap_or(u32::MAX);
-    f64::from(letters)
+fn letters(words: &[&Known]) -> f64 {
+    words.iter().map(|word| weight(word)).sum()
 }
 
-fn is_number(word: &str) -> bool {
-    word.starts_with(|c: char| c.is_ascii_digit())
+fn weight(word: &Known) -> f64 {
+    f64::from(word.letters)
 }
 
 /// Of two words that differ: how far the one may be meant by the other, 0 where it may not.
-fn like(a: &str, b: &str) -> f64 {
-    if is_number(a) || is_number(b) {
+fn like(a: &Known, b: &Known) -> f64 {
+    if a.is_number || b.is_number {
         return 0.0;
     }
-    let (a_letters, b_letters) = (a.chars().count(), b.chars().count());
-    let (shorter, longer) = (a_letters.min(b_letters), a_letters.max(b_letters));
+    let (shorter, longer) = (a.letters.min(b.letters), a.letters.max(b.letters));
     if shorter == 1 {
-        let initial = longer > 1 && a.chars().next() == b.chars().next();
+        let initial = longer > 1 && a.text.chars().next() == b.text.chars().next();
         return if initial { 0.6 } else { 0.0 };
     }
     let slips = match longer {
         0..=3 => return 0.0,
-        4..=7 => 1,
+        4..=7 => 1_u16,
         _ => 2,
     };
-    if longer - shorter > slips {
+    // A slip changes two letters at most: whoever has more of their own is another word.
+    let own_letters = (a.letter_set ^ b.letter_set).count_ones();
+    if longer - shorter > slips || own_letters > 2 * u32::from(slips) {
         return 0.0;
     }
-    let distance = strsim::osa_distance(a, b);
+    let distance = strsim::osa_distance(&a.text, &b.text);
+    let distance = u16::try_from(distance).unwrap_or(u16::MAX);
     // In a short word another letter makes another name: Mary, Mark. One too many, or two that changed places, don't.
-    let other_name = longer < 5 && a_letters == b_letters && !same_letters(a, b);
+    let other_name = longer < 5 && a.letters == b.letters && !same_letters(&a.text, &b.text);
     if distance > slips || other_name {
         return 0.0;
     }
-    let share = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    1.0 - SLIP * ratio(share(distance), share(longer))
+    1.0 - SLIP * ratio(f64::from(distance), f64::from(longer))
 }
 
 fn same_letters(a: &str, b: &str) -> bool {

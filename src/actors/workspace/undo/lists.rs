@@ -52,7 +52,7 @@ pub(super) async fn restore_to(
     let entries = entries_in(tx, core.id, list.id, seq).await?.whole()?;
     let mut items = store::items::find(tx, core.id, &list, &ids).await?;
     let schema = Arc::clone(&core.schema);
-    store::links::show(tx, core.id, &schema, &list, &mut items).await?;
+    store::links::show(tx, core.id, &schema, &list, None, &mut items).await?;
     let both = rewound(core, tx, &list, items, &entries, &timeline, seq).await?;
     let places = linked_places(list.id, &both, &entries, &timeline, &schema);
     let known = core.look_up(db, Some(tx), places).await?;
