@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::app::TestApp;
+use crate::support::app::{Person, TestApp, last};
 use crate::support::socket::Socket;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,4 +140,59 @@ async fn who_was_let_in_on_one_server_is_no_outsider_on_the_other() {
     }
     let stranger = here.person("stranger").await.at(&elsewhere);
     stranger.get(&workspace).await.refuses(404, "not_found");
+}
+
+/// Titles of linked items are kept in memory; what was written elsewhere is heard of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linked_item_that_is_renamed_shows_its_new_title_on_both_servers() {
+    let here = TestApp::new().await;
+    let owner = here.person("owner").await;
+    let workspace = owner.workspace().await;
+    let people = owner
+        .list(&workspace, &[("Name", "text"), ("Nick", "text")])
+        .await;
+    let deals = owner.list(&workspace, &[("Name", "text")]).await;
+    let options = json!({"list_id": last(&people), "inverse_key": "Deals"});
+    let spec = json!({"key": "Agent", "type": "link", "options": options});
+    owner.post(&format!("{deals}/columns"), spec).await.is(201);
+    let agent = owner.item(&people, json!({"Name": "0", "Nick": "N"})).await;
+    let deal = owner
+        .item(&deals, json!({"Name": "D", "Agent": [agent]}))
+        .await;
+    let there = here.again();
+    let there = owner.at(&there);
+    let shown = async |person: &Person, seq: &Value| {
+        let seq = seq.as_i64().unwrap().to_string();
+        let path = format!("/api/v1{deals}/items/{deal}");
+        let least = [("x-min-seq", seq.as_str())];
+        let item = person.send(Method::GET, &path, None, &least).await;
+        item.is(200)["values"]["Agent"][0]["title"].clone()
+    };
+    let path = format!("{people}/items/{agent}");
+    let rename = async |person: &Person, name: &str| {
+        let renamed = person.patch(&path, json!({"values": {"Name": name}})).await;
+        renamed.is(200)["seq"].clone()
+    };
+    let both = [&owner, &there];
+    for round in 0..6 {
+        // Who writes changes, and both have read it before.
+        let writer = both[round % 2];
+        let name = round.to_string();
+        let seq = rename(writer, &name).await;
+        for person in both {
+            assert_eq!(shown(person, &seq).await, name.as_str());
+        }
+        rename(writer, "X").await;
+        let seq = writer.undo(&workspace).await["seq"].clone();
+        for person in both {
+            assert_eq!(shown(person, &seq).await, name.as_str());
+        }
+    }
+    // Another column is the title.
+    let name = format!("{people}/columns/Name");
+    owner.delete(&name).await.is(204);
+    let seq = json!(owner.seq(&workspace).await);
+    for person in both {
+        assert_eq!(shown(person, &seq).await, "N");
+    }
 }

@@ -4,16 +4,20 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use reqwest::Method;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::Bench;
 use super::durations::{median, ms};
 use super::figure::{Figure, Must};
-use super::lists::{add_column, columns};
+use super::lists::add_column;
 use crate::commands::client::rest::{Call, Rest, list_path};
+use crate::commands::seed::agency::Agency;
+use crate::commands::seed::tables::Table;
+use crate::commands::seed::upload::upload;
 use crate::ids::{ItemId, ListId, WorkspaceId};
 
-const HOMES: usize = 1_000;
+const HOMES: u64 = 1_000;
 const PEOPLE: usize = 10_000;
 const COLUMNS: usize = 5;
 const LINKS: usize = 10;
@@ -28,60 +32,80 @@ const ROUNDS: usize = 3;
 pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let rest = bench.rest().await?;
     let workspace = rest.create_workspace("Bench, links", None).await?.id;
-    let people = rest
-        .create_list(workspace, "People", &columns(&[("Name", "text")])?)
-        .await?
-        .id;
-    let named = [("Street", "text"), ("Price", "number"), ("Remarks", "text")];
-    let homes = rest
-        .create_list(workspace, "Homes", &columns(&named)?)
-        .await?
-        .id;
+    // Contacts are half as many.
+    let crowd = 2 * u64::try_from(PEOPLE)?;
+    let (people, everybody) = agency(&rest, workspace, Table::Contacts, crowd).await?;
+    let (homes, made) = agency(&rest, workspace, Table::Properties, HOMES).await?;
+    let keys = rest.columns(workspace, homes).await?;
+    let plain: Vec<String> = keys.into_iter().map(|column| column.key).collect();
     for nr in 0..COLUMNS {
-        let options =
-            json!({"list_id": people, "inverse_key": format!("Homes{nr}"), "multiple": true});
-        add_column(
-            &rest,
-            (workspace, homes),
-            &format!("People{nr}"),
-            "link",
-            options,
-        )
-        .await?;
+        let inverse = format!("Homes{nr}");
+        let options = json!({"list_id": people, "inverse_key": inverse, "multiple": true});
+        let key = format!("People{nr}");
+        add_column(&rest, (workspace, homes), &key, "link", options).await?;
     }
-    let names: Vec<Value> = (0..PEOPLE)
-        .map(|nr| json!({"Name": format!("Person {nr}")}))
-        .collect();
-    let everybody = rest.create_items(workspace, people, &names).await?;
-    let values: Vec<Value> = (0..HOMES).map(|nr| home(nr, &everybody)).collect();
-    let made = rest.create_items(workspace, homes, &values).await?;
-    let page = pages(&rest, workspace, homes).await?;
+    let edit = |(nr, id)| json!({"id": id, "values": links(nr, &everybody)});
+    let edits: Vec<Value> = made.iter().enumerate().map(edit).collect();
+    let path = format!("{}/items", list_path(workspace, homes));
+    let call = Call::new(Method::PATCH, path).json(&json!({"items": edits}))?;
+    rest.send(call).await?;
+    let page = pages(&rest, workspace, homes, &plain).await?;
     let first = *made.first().context("a home")?;
     let added = ten_thousand(&rest, workspace, homes, first, &everybody).await?;
     Ok(vec![page, added])
 }
 
-fn home(nr: usize, everybody: &[ItemId]) -> Value {
-    let mut values = json!({"Street": format!("{nr} Oak Street"), "Price": nr, "Remarks": "Quiet"});
-    for column in 0..COLUMNS {
-        let nr = |link: usize| (nr * 53 + column * 1009 + link * 7) % PEOPLE;
-        let links: Vec<Option<&ItemId>> = (0..LINKS).map(|link| everybody.get(nr(link))).collect();
-        if let Some(values) = values.as_object_mut() {
-            values.insert(format!("People{column}"), json!(links));
+/// A list as agencies have it, and its items.
+async fn agency(
+    rest: &Rest,
+    workspace: WorkspaceId,
+    table: Table,
+    properties: u64,
+) -> anyhow::Result<(ListId, Vec<ItemId>)> {
+    let agency = Agency {
+        seed: 1,
+        properties,
+    };
+    upload(rest, workspace, &[], agency, table, drop).await?;
+    let lists = rest.lists(workspace).await?;
+    let list = lists.iter().find(|list| list.name == table.name());
+    let list = list.context("the list that was made")?.id;
+    let mut ids = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let page = rest.items::<IgnoredAny>(workspace, list, 1_000, cursor.as_deref(), None);
+        let page = page.await?;
+        ids.extend(page.data.into_iter().map(|item| item.id));
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok((list, ids));
         }
     }
-    values
+}
+
+fn links(nr: usize, everybody: &[ItemId]) -> Value {
+    let cell = |column: usize| {
+        let nr = |link: usize| (nr * 53 + column * 1009 + link * 7) % PEOPLE;
+        let links: Vec<Option<&ItemId>> = (0..LINKS).map(|link| everybody.get(nr(link))).collect();
+        (format!("People{column}"), json!(links))
+    };
+    Value::Object((0..COLUMNS).map(cell).collect())
 }
 
 /// Pages with and without the columns of links, by turns.
-async fn pages(rest: &Rest, workspace: WorkspaceId, homes: ListId) -> anyhow::Result<Figure> {
-    let plain = json!({"columns": ["Street", "Price", "Remarks"], "limit": PAGE});
+async fn pages(
+    rest: &Rest,
+    workspace: WorkspaceId,
+    homes: ListId,
+    plain: &[String],
+) -> anyhow::Result<Figure> {
+    let plain = json!({"columns": plain, "limit": PAGE});
     let whole = json!({"limit": PAGE});
     let (mut without, mut with) = (Vec::new(), Vec::new());
     for _ in 0..PAGES {
         for (query, took) in [(&plain, &mut without), (&whole, &mut with)] {
             let began = Instant::now();
-            let page = rest.query(workspace, homes, query).await?;
+            let page = rest.query::<IgnoredAny>(workspace, homes, query).await?;
             took.push(began.elapsed());
             ensure!(page.data.len() == PAGE, "a page is not whole");
         }

@@ -46,7 +46,7 @@ pub async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let mut reads = Vec::new();
     for _ in 0..ROUNDS {
         let began = Instant::now();
-        rest.query(workspace, list, &query).await?;
+        rest.query::<Value>(workspace, list, &query).await?;
         reads.push(began.elapsed());
     }
     Ok(vec![

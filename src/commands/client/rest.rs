@@ -472,12 +472,12 @@ impl Rest {
     ///
     /// # Errors
     /// See [`RestError`].
-    pub async fn query(
+    pub async fn query<V: DeserializeOwned>(
         &self,
         workspace: WorkspaceId,
         list: ListId,
         query: &Value,
-    ) -> Result<Page<Item>, RestError> {
+    ) -> Result<Page<Item<V>>, RestError> {
         let path = format!("{}/items/query", list_path(workspace, list));
         self.read(Call::new(Method::POST, path).json(query)?).await
     }
