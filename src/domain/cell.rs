@@ -16,6 +16,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
@@ -190,7 +191,7 @@ pub struct Links {
 pub struct Linked {
     pub id: ItemId,
     /// As of the reading; `None` when it has none.
-    pub title: Option<String>,
+    pub title: Option<Arc<str>>,
     /// The item itself as JSON, where it was asked for.
     pub item: Option<String>,
 }

@@ -119,8 +119,7 @@ pub async fn search(
     }
     let turn = turn().await?;
     let db = &state(&request)?.db;
-    let mut groups = find(db, &access, &list, Search::new(rules)).await?;
-    drop(turn);
+    let mut groups = find(db, &access, &list, Search::new(rules), turn).await?;
     let count = groups.len();
     let mut shown = 0;
     groups.truncate(limit);
@@ -203,21 +202,28 @@ fn rules(sent: &[RuleIn], list: &List) -> Result<Vec<Rule>, AppError> {
     }
 }
 
-/// Reads the list while another thread takes it in; then that one compares.
+/// Reads the list while another thread takes it in; then that one compares. The turn is over when that one
+/// has ended, whether or not somebody still waits for it.
 async fn find(
     db: &Db,
     access: &Access,
     list: &List,
     search: Search,
+    turn: SemaphorePermit<'static>,
 ) -> Result<Vec<Group>, AppError> {
     let columns = search.columns();
     let (pages, taken) = mpsc::channel(AHEAD);
-    let looking = spawn_blocking(move || look(search, taken));
+    let looking = spawn_blocking(move || {
+        let found = look(search, taken);
+        drop(turn);
+        found
+    });
     store::duplicates::read(db, access.snapshot.id, list.id, &columns, async |page| {
         pages.send(page).await.is_ok()
     })
     .await?;
-    drop(pages);
+    // Whoever waits no more never says that this was all; who has stopped taking says why.
+    let _ = pages.send(Vec::new()).await;
     looking.await.map_err(AppError::internal)?
 }
 
@@ -226,7 +232,12 @@ fn look(
     mut pages: mpsc::Receiver<Vec<RawCells>>,
 ) -> Result<Vec<Group>, AppError> {
     let columns = search.columns();
-    while let Some(page) = pages.blocking_recv() {
+    loop {
+        let gone = || AppError::unavailable("Nobody waits for the search any more");
+        let page = pages.blocking_recv().ok_or_else(gone)?;
+        if page.is_empty() {
+            return Ok(search.find());
+        }
         for (item, raw) in page {
             let cells = columns.iter().zip(raw);
             let cells: Vec<Option<Cell>> = cells
@@ -235,7 +246,6 @@ fn look(
             search.take(item, &cells)?;
         }
     }
-    Ok(search.find())
 }
 
 /// The groups with their items as they stand now; who has gone meanwhile is left out.
@@ -264,7 +274,7 @@ async fn answer_once(
         workspace,
         &access.snapshot.schema,
         &list,
-        Some(&access.titles),
+        Some(&access.links),
         &mut items,
     )
     .await?;

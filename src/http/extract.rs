@@ -21,7 +21,7 @@ use crate::domain::edit::Versions;
 use crate::domain::roles::{Action, Role};
 use crate::error::AppError;
 use crate::ids::WorkspaceId;
-use crate::store::titles::Look;
+use crate::store::link_cache::Look;
 use crate::wire::object::Object;
 
 /// Bytes of a JSON body at most.
@@ -90,8 +90,8 @@ pub struct Access {
     pub handle: WorkspaceHandle,
     pub snapshot: Arc<Snapshot>,
     pub role: Role,
-    /// Titles of linked items, as of before whatever is read from here on.
-    pub titles: Look,
+    /// What is known of links, as of before whatever is read from here on.
+    pub links: Look,
 }
 
 /// Opens a workspace for an action: 404 to outsiders, 410 to members when it is in the trash, 403 to
@@ -125,7 +125,7 @@ pub async fn access(
         return Err(AppError::forbidden());
     }
     Ok(Access {
-        titles: snapshot.titles.look(),
+        links: snapshot.links.look(),
         handle,
         snapshot,
         role,

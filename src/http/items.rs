@@ -340,7 +340,7 @@ async fn find_once(
         workspace,
         schema,
         &list,
-        Some(&access.titles),
+        Some(&access.links),
         &mut found,
     )
     .await?;

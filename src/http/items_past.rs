@@ -123,7 +123,7 @@ async fn asked(
         workspace,
         &past.schema,
         &past.list,
-        Some(&access.titles),
+        Some(&access.links),
         &mut items,
     )
     .await?;

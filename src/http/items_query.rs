@@ -234,7 +234,7 @@ async fn answer_once(
         workspace,
         schema,
         shown,
-        Some(&access.titles),
+        Some(&access.links),
         &mut items,
     )
     .await?;

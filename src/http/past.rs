@@ -72,7 +72,7 @@ pub(super) async fn stood(
         workspace,
         &past.schema,
         list,
-        Some(&access.titles),
+        Some(&access.links),
         &mut items,
     )
     .await?;
@@ -132,7 +132,7 @@ async fn name(
     for (column, cell) in items.iter_mut().flat_map(|item| &mut item.values) {
         if let (Cell::Links(links), Some((other, _))) = (cell, titled.get(column)) {
             for link in links.first.iter_mut().filter(|link| link.title.is_none()) {
-                link.title = found.get(&(*other, link.id)).cloned();
+                link.title = found.get(&(*other, link.id)).cloned().map(Arc::from);
             }
         }
     }

@@ -86,7 +86,7 @@ async fn answer_once(
             workspace,
             schema,
             list,
-            Some(&access.titles),
+            Some(&access.links),
             &mut items,
         )
         .await?;

@@ -8,7 +8,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::titles::{Look, Title};
+use super::link_cache::{Look, ShownCells, ShownLinks, Title};
 use super::{StoreError, Tx, items};
 use crate::domain::cell::{Cell, ColumnId, Linked, Links};
 use crate::domain::columns::SHOWN_LINKS;
@@ -233,20 +233,13 @@ const FIRST: Sides = Sides {
     to: first_sql!("to_item", "from_item", "to_position"),
 };
 
-/// A cell to be shown: how many links it has, and the first of them.
-#[derive(Debug, Default)]
-struct Shown {
-    count: usize,
-    first: Vec<ItemId>,
-}
-
 /// Cells in the order of the questions, a row each: a statement for either side.
 async fn first(
     tx: &mut Tx,
     workspace: WorkspaceId,
     cells: &[CellAt],
-) -> Result<Vec<Shown>, StoreError> {
-    let mut read: Vec<Shown> = cells.iter().map(|_| Shown::default()).collect();
+) -> Result<Vec<ShownLinks>, StoreError> {
+    let mut read: Vec<ShownLinks> = cells.iter().map(|_| ShownLinks::default()).collect();
     for side in [Side::From, Side::To] {
         let of_side = cells.iter().enumerate();
         let of_side: Vec<(usize, &CellAt)> = of_side.filter(|(_, at)| at.side == side).collect();
@@ -275,77 +268,121 @@ async fn first(
     Ok(read)
 }
 
-/// Lays the cells of links over items that were read: the first links of each with their titles, where
-/// `titles` are asked for. At most three statements, however many items, columns and links.
+/// Lays the cells of links over items that were read: the first links of each, with their titles where a
+/// `look` is at hand. At most three statements, however many items, columns and links; none for what is kept.
 pub async fn show(
     tx: &mut Tx,
     workspace: WorkspaceId,
     schema: &Schema,
     shown: &List,
-    titles: Option<&Look>,
+    look: Option<&Look>,
     items: &mut [Item],
 ) -> Result<(), StoreError> {
-    let ends: Vec<(ColumnId, &End)> = shown
-        .columns
-        .iter()
+    let ends = shown.columns.iter();
+    let ends: Vec<(ColumnId, &End)> = ends
         .filter_map(|column| Some((column.id, schema.end_of(shown.id, column.id)?)))
         .collect();
     if ends.is_empty() || items.is_empty() {
         return Ok(());
     }
-    let cells: Vec<CellAt> = items
-        .iter()
-        .flat_map(|item| ends.iter().map(|(_, end)| end.cell(item.id)))
-        .collect();
-    let read = first(tx, workspace, &cells).await?;
-    let of_end = || ends.iter().map(|(_, end)| *end).cycle();
-    let titles = match titles {
-        Some(look) => titles_of(tx, workspace, look, of_end().zip(&read)).await?,
-        None => HashMap::new(),
+    let cells = shown_cells(tx, workspace, shown.id, &ends, look, items).await?;
+    let places = || {
+        let of_item = |cells: &ShownCells| -> Vec<(Place, Option<ColumnId>)> {
+            let linked = ends.iter().zip(cells.iter());
+            linked
+                .flat_map(|((_, end), (_, cell))| {
+                    let place = |id: &ItemId| ((end.other_list, *id), end.title);
+                    cell.first.iter().map(place)
+                })
+                .collect()
+        };
+        cells.iter().flat_map(of_item)
     };
-    let mut read = read.into_iter();
-    for item in items {
-        for (column, end) in &ends {
-            let Some(cell) = read.next().filter(|cell| cell.count > 0) else {
-                continue;
-            };
-            let linked = |id| Linked {
-                id,
-                title: titles
-                    .get(&(end.other_list, id))
-                    .and_then(|title| title.as_deref().map(str::to_owned)),
+    let mut titles = match look {
+        Some(look) => titles_of(tx, workspace, look, places().collect()).await?,
+        None => Vec::new(),
+    }
+    .into_iter();
+    for (item, cells) in items.iter_mut().zip(cells) {
+        for (column, cell) in cells.iter().filter(|(_, cell)| cell.count > 0) {
+            let linked = |id: &ItemId| Linked {
+                id: *id,
+                title: titles.next().flatten(),
                 item: None,
             };
-            let first = cell.first.into_iter().map(linked).collect();
+            let first = cell.first.iter().map(linked).collect();
             let count = cell.count;
-            item.values
-                .insert(*column, Cell::Links(Links { first, count }));
+            let links = Cell::Links(Links { first, count });
+            item.values.insert(*column, links);
         }
     }
     Ok(())
 }
 
-/// The titles of what these cells show: those that are not kept by one statement.
-async fn titles_of<'c>(
+/// The cells of each item: those that are not kept are read.
+async fn shown_cells(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    list: ListId,
+    ends: &[(ColumnId, &End)],
+    look: Option<&Look>,
+    items: &[Item],
+) -> Result<Vec<ShownCells>, StoreError> {
+    let columns: Vec<ColumnId> = ends.iter().map(|(column, _)| *column).collect();
+    let kept = match look {
+        Some(look) => look.cells(list, items, &columns),
+        None => vec![None; items.len()],
+    };
+    let missing = items.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+    let asked: Vec<CellAt> = missing
+        .flat_map(|(item, _)| ends.iter().map(|(_, end)| end.cell(item.id)))
+        .collect();
+    let mut read = match asked.is_empty() {
+        true => Vec::new(),
+        false => first(tx, workspace, &asked).await?,
+    }
+    .into_iter();
+    let whole = items.iter().zip(kept).map(|(item, kept)| {
+        kept.unwrap_or_else(|| {
+            let cells: ShownCells = columns.iter().copied().zip(read.by_ref()).collect();
+            if let Some(look) = look {
+                look.learn_cells((list, item.id), item.seq, &cells);
+            }
+            cells
+        })
+    });
+    Ok(whole.collect())
+}
+
+/// The titles at these places, in their order, each by the column that says it: those that are not kept by
+/// one statement.
+async fn titles_of(
     tx: &mut Tx,
     workspace: WorkspaceId,
     look: &Look,
-    cells: impl Iterator<Item = (&'c End, &'c Shown)>,
+    places: Vec<(Place, Option<ColumnId>)>,
+) -> Result<Vec<Title>, StoreError> {
+    let kept = look.titles(places.iter().map(|(place, _)| *place));
+    let missing = places.iter().zip(&kept).filter(|(_, kept)| kept.is_none());
+    let asked: HashMap<Place, ColumnId> = missing
+        .filter_map(|((place, title), _)| Some((*place, (*title)?)))
+        .collect();
+    let read = match asked.is_empty() {
+        true => HashMap::new(),
+        false => read_titles(tx, workspace, asked.into_iter().collect()).await?,
+    };
+    look.learn_titles(&read);
+    let title = |((place, _), kept): (&(Place, _), Option<Title>)| {
+        kept.unwrap_or_else(|| read.get(place).cloned().flatten())
+    };
+    Ok(places.iter().zip(kept).map(title).collect())
+}
+
+async fn read_titles(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    asked: Vec<(Place, ColumnId)>,
 ) -> Result<HashMap<Place, Title>, StoreError> {
-    let mut asked: HashMap<Place, ColumnId> = HashMap::new();
-    for (end, cell) in cells {
-        if let Some(title) = end.title {
-            let places = cell.first.iter().map(|id| ((end.other_list, *id), title));
-            asked.extend(places);
-        }
-    }
-    let places: Vec<Place> = asked.keys().copied().collect();
-    let mut titles = look.known(&places);
-    asked.retain(|place, _| !titles.contains_key(place));
-    if asked.is_empty() {
-        return Ok(titles);
-    }
-    let asked: Vec<(Place, ColumnId)> = asked.into_iter().collect();
     let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
         r#"SELECT a.nr, t.title FROM unnest($2::uuid[], $3::uuid[], $4::text[])
              WITH ORDINALITY AS a (list, item, title, nr)
@@ -364,9 +401,7 @@ async fn titles_of<'c>(
         let (place, _) = asked.ok_or_else(|| StoreError::corrupt("a title's number"))?;
         read.insert(*place, title.map(Arc::from));
     }
-    look.learn(&read);
-    titles.extend(read);
-    Ok(titles)
+    Ok(read)
 }
 
 /// Puts the linked items themselves into cells that are shown: one statement, one level. Their own cells
@@ -467,7 +502,7 @@ pub async fn page(
                 position: row.try_get("position")?,
                 linked: Linked {
                     id: ItemId(row.try_get("other")?),
-                    title: row.try_get("title")?,
+                    title: row.try_get::<Option<String>, _>("title")?.map(Arc::from),
                     item: None,
                 },
             })

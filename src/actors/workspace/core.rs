@@ -20,8 +20,8 @@ use crate::domain::schema::{List, Schema};
 use crate::error::AppError;
 use crate::ids::{FormId, ItemId, ListId, UserId, WorkspaceId};
 use crate::store::commit::PATIENCE;
+use crate::store::link_cache::LinkCache;
 use crate::store::log::{Head, LoggedEvent};
-use crate::store::titles::Titles;
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 
 /// Items kept in memory, so that an edit of a cell just seen needs no read.
@@ -51,7 +51,7 @@ pub struct Snapshot {
     pub created_by: UserId,
     pub deleted_at: Option<DateTime<Utc>>,
     /// For whoever reads links.
-    pub titles: Arc<Titles>,
+    pub links: Arc<LinkCache>,
 }
 
 impl Snapshot {
@@ -80,7 +80,7 @@ pub(super) struct Core {
     pub(super) refill: Option<Progress>,
     pub(super) items: Recent<Place, Arc<Item>>,
     pub(super) ops: Recent<(UserId, String), KeptOp>,
-    pub(super) titles: Arc<Titles>,
+    pub(super) links: Arc<LinkCache>,
 }
 
 /// An operation's answer, as kept in memory.
@@ -102,12 +102,12 @@ impl Core {
 
     /// Reads it all again, inside a transaction that sees one state: a snapshot, or one that holds the head.
     pub(super) async fn reread(&mut self, tx: &mut Tx) -> Result<(), AppError> {
-        *self = Core::read(tx, self.id, Arc::clone(&self.titles)).await?;
-        self.titles.all_changed();
+        *self = Core::read(tx, self.id, Arc::clone(&self.links)).await?;
+        self.links.all_changed();
         Ok(())
     }
 
-    async fn read(tx: &mut Tx, id: WorkspaceId, titles: Arc<Titles>) -> Result<Core, AppError> {
+    async fn read(tx: &mut Tx, id: WorkspaceId, links: Arc<LinkCache>) -> Result<Core, AppError> {
         let head = store::log::head(tx, id, false)
             .await?
             .ok_or_else(AppError::not_found)?;
@@ -129,7 +129,7 @@ impl Core {
             refill: None,
             items: Recent::new(ITEMS_KEPT, ITEMS_BYTES),
             ops: Recent::new(OPS_KEPT, OPS_BYTES),
-            titles,
+            links,
             workspace,
         })
     }
@@ -171,7 +171,7 @@ impl Core {
             created_at: self.workspace.created_at,
             created_by: self.workspace.created_by,
             deleted_at: self.workspace.deleted_at,
-            titles: Arc::clone(&self.titles),
+            links: Arc::clone(&self.links),
         }
     }
 
@@ -237,19 +237,19 @@ impl Core {
     pub(super) fn changed_item(&mut self, place: Place, item: Arc<Item>) {
         let list = self.schema.lists.get(&place.0);
         let title = list.map(|list| item.title(list).map(Arc::from));
-        self.titles.changed(place, title);
+        self.links.changed(place, title);
         self.keep_item(place, item);
     }
 
     /// An item was changed behind memory's back.
     pub(super) fn forget_item(&mut self, place: &Place) {
-        self.titles.changed(*place, None);
+        self.links.changed(*place, None);
         self.items.pop(place);
     }
 
     /// Any item may have been.
     pub(super) fn forget_items(&mut self) {
-        self.titles.all_changed();
+        self.links.all_changed();
         self.items.clear();
     }
 

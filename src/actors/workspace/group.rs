@@ -365,7 +365,7 @@ mod tests {
             refill: None,
             items: Recent::new(few, 1 << 20),
             ops: Recent::new(few, 1 << 20),
-            titles: Arc::default(),
+            links: Arc::default(),
         };
         (core, list)
     }

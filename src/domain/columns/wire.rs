@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::json::{self, Token};
 use super::{Column, ColumnSet, ColumnType, user};
@@ -81,7 +82,11 @@ struct LinkedId {
 impl Linked {
     /// Appends `{"id","title"}`, with the `item` where it was asked for.
     pub fn write_wire(&self, out: &mut String) {
-        json::write_formatted(format_args!(r#"{{"id":"{}","title":"#, self.id), out);
+        // By hand: a page may show thousands.
+        out.push_str(r#"{"id":""#);
+        let mut id = Uuid::encode_buffer();
+        out.push_str(self.id.uuid().as_hyphenated().encode_lower(&mut id));
+        out.push_str(r#"","title":"#);
         match &self.title {
             Some(title) => json::write_text(title, out),
             None => out.push_str("null"),

@@ -2,7 +2,7 @@
 //! groups that come of it. Pure; a search takes the items one by one and says at the end what it found.
 //!
 //! The same items in the same order give the same groups, whatever the machine. What a search holds is
-//! bounded: [`MAX_ITEMS`] items, cells of at most [`MAX_CELL`] bytes, words and values once each.
+//! bounded: [`MAX_ITEMS`] items, cells of at most [`MAX_CELL`] characters, words and values once each.
 
 mod candidates;
 mod groups;
@@ -27,7 +27,7 @@ pub const MAX_COLUMNS: usize = 5;
 /// Living items of a list that is searched; of one that is searched by likeness, [`MAX_COMPARED`].
 pub const MAX_ITEMS: usize = 1_000_000;
 pub const MAX_COMPARED: usize = 250_000;
-/// Cells that take more bytes, as they are stored, are not read: nobody's name is that long.
+/// Cells that take more characters, as they are stored, are not read: nobody's name is that long.
 pub const MAX_CELL: i32 = 2_000;
 
 /// When two items are taken for one: all these columns agree, and none of them is empty.

@@ -353,7 +353,7 @@ fn put_links(
     }
     let linked = |id| Linked {
         id,
-        title: title(id),
+        title: title(id).map(Arc::from),
         item: None,
     };
     let first = first.into_iter().map(linked).collect();
