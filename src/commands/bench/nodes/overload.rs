@@ -173,6 +173,10 @@ fn faults(tally: &Tally, judged: &Judged) -> Figure {
     .with("answered twice or otherwise", tally.wrong.to_string())
     .with("acknowledged and not in the log", judged.lost.to_string())
     .with("in the log otherwise", judged.denied.to_string())
+    .with(
+        "the first of them",
+        judged.first.clone().unwrap_or_else(|| "none".into()),
+    )
 }
 
 async fn open(rest: &Rest) -> anyhow::Result<Vec<Socket>> {
@@ -356,8 +360,9 @@ struct Code<'t> {
 struct Judged {
     /// Acknowledged edits that it lacks.
     lost: u64,
-    /// Edits that it has although they were refused, under another seq or twice.
+    /// Edits that it has although they were refused, under another seq or twice; the first of them.
     denied: u64,
+    first: Option<String>,
     /// Edits that it has although nobody knew: who asks again by the same op must be told.
     asked_again: u64,
 }
@@ -370,6 +375,7 @@ async fn against_the_log(
 ) -> anyhow::Result<Judged> {
     let workspace = flood.workspace;
     let (mut after, head) = (since, rest.head(workspace).await?);
+    let mut first = None;
     let mut socket = Socket::open(rest.server(), rest.token(), Uuid::new_v4()).await?;
     let mut asked_again = 0;
     while after < head {
@@ -377,7 +383,13 @@ async fn against_the_log(
         for event in &page.data {
             let edit = event.op.and_then(|op| Some((op, flood.seal.read(op)?)));
             let Some((op, stamp)) = edit else { continue };
-            if fates.logged(stamp, event.seq) {
+            let denied = fates.denied();
+            let in_doubt = fates.logged(stamp, event.seq);
+            if fates.denied() > denied {
+                let (editor, counter) = (stamp.editor, stamp.counter);
+                first.get_or_insert(format!("{op} at {}: {editor}, {counter}", event.seq));
+            }
+            if in_doubt {
                 asked_again += 1;
                 if flood.ask_again(&mut socket, op, stamp).await? != Some(event.seq) {
                     fates.denied_again();
@@ -393,6 +405,7 @@ async fn against_the_log(
     Ok(Judged {
         lost: fates.lost(),
         denied: fates.denied(),
+        first,
         asked_again,
     })
 }
@@ -415,7 +428,8 @@ async fn probe(
             marker: Some(marker),
         };
         let edit = Edit {
-            op: Uuid::now_v7(),
+            // Of a version that no edit of the flood has: by chance one of the same would be taken for one.
+            op: Uuid::new_v4(),
             workspace: ground.workspace,
             list: field.list,
             items: &[ItemEdit { id: *item, values }],
