@@ -1,7 +1,9 @@
 //! Imports: the file comes in as the body itself, is kept on disk and planned, and becomes a job.
 
+use actix_multipart::{Field, Multipart};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures::StreamExt as _;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -13,6 +15,7 @@ use crate::actors::import::{accept, refused};
 use crate::actors::workspace::{AdminCommand, Remember};
 use crate::domain::columns::ColumnSet;
 use crate::domain::edit::list_of;
+use crate::domain::import::format::Format;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::ImportPlan;
 use crate::domain::roles::Action;
@@ -30,7 +33,7 @@ pub async fn into_list(
     caller: Caller,
     payload: web::Payload,
 ) -> Result<HttpResponse, AppError> {
-    let (options, _) = options(&request)?;
+    let (mut options, _) = options(&request)?;
     let action = if options.create_columns {
         Action::WriteSchema
     } else {
@@ -38,13 +41,8 @@ pub async fn into_list(
     };
     let access = access(&request, &caller, action).await?;
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
-    let received = receive(&request, payload).await?;
-    let plan = accept::inspect(
-        received.upload.path().to_owned(),
-        options,
-        list.columns.clone(),
-    )
-    .await?;
+    let mut received = receive(&request, payload, &mut options).await?;
+    let plan = received.inspect(options, list.columns.clone()).await?;
     add_columns(&access, &caller, list.id, &plan).await?;
     queue(&request, &access, &caller, list.id, received, &plan).await
 }
@@ -60,9 +58,8 @@ pub async fn into_new_list(
     let access = access(&request, &caller, Action::WriteSchema).await?;
     let name =
         name.ok_or_else(|| AppError::field("/list_name", "required", "name the new list"))?;
-    let received = receive(&request, payload).await?;
-    let columns = ColumnSet::new(Vec::new());
-    let plan = accept::inspect(received.upload.path().to_owned(), options, columns).await?;
+    let mut received = receive(&request, payload, &mut options).await?;
+    let plan = received.inspect(options, ColumnSet::default()).await?;
     let list = list_for(&access, &caller, &received);
     let known = || access.handle.snapshot().schema.lists.contains_key(&list);
     if !known() {
@@ -104,40 +101,103 @@ fn list_for(access: &Access, caller: &Caller, received: &Received) -> ListId {
 struct Received {
     job: JobId,
     upload: accept::Upload,
+    file_name: Option<String>,
     remember: Option<Remember>,
 }
 
-async fn receive(request: &HttpRequest, payload: web::Payload) -> Result<Received, AppError> {
-    check_type(request)?;
+impl Received {
+    async fn inspect(
+        &mut self,
+        options: Options,
+        columns: ColumnSet,
+    ) -> Result<ImportPlan, AppError> {
+        let inspected = accept::inspect(self.upload.path().to_owned(), options, columns).await?;
+        self.upload.rewritten(inspected.rows);
+        Ok(inspected.plan)
+    }
+}
+
+/// Takes the file in, as the body itself or as the part `file` of a form (RFC 7578).
+async fn receive(
+    request: &HttpRequest,
+    payload: web::Payload,
+    options: &mut Options,
+) -> Result<Received, AppError> {
     let state = state(request)?;
     let job = JobId(Uuid::now_v7());
-    let upload = accept::receive(payload, state.jobs.uploads(), job, MAX_FILE).await?;
+    let folder = state.jobs.uploads();
+    let sent = media_type(request.headers().get(header::CONTENT_TYPE));
+    let (upload, file_name) = if sent == "multipart/form-data" {
+        let mut form = Multipart::new(request.headers(), payload);
+        let (part, name) = file_part(&mut form).await?;
+        options.declared = part
+            .content_type()
+            .and_then(|media| Format::of_media_type(media.essence_str()));
+        (accept::receive(part, folder, job, MAX_FILE).await?, name)
+    } else {
+        options.declared = declared(&sent)?;
+        (accept::receive(payload, folder, job, MAX_FILE).await?, None)
+    };
     // The fingerprint of an upload is the SHA-256 of its bytes.
     let remember = remember(request, &upload.sha256)?;
     Ok(Received {
         job,
         upload,
+        file_name,
         remember,
     })
 }
 
-fn check_type(request: &HttpRequest) -> Result<(), AppError> {
-    let given = request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = given
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if essence.eq_ignore_ascii_case("text/csv") {
-        return Ok(());
+/// The part of a form that is the file, and what it is called there.
+async fn file_part(form: &mut Multipart) -> Result<(Field, Option<String>), AppError> {
+    while let Some(part) = form.next().await {
+        let part = part.map_err(|_| AppError::malformed("The form can't be read"))?;
+        if part.name() == Some("file") {
+            let name = part
+                .content_disposition()
+                .and_then(|disposition| disposition.get_filename())
+                .map(|name| {
+                    name.chars()
+                        .filter(|char| !char.is_control())
+                        .take(255)
+                        .collect()
+                });
+            return Ok((part, name));
+        }
+    }
+    Err(AppError::malformed("The form has no part `file`"))
+}
+
+fn media_type(value: Option<&header::HeaderValue>) -> String {
+    let text = value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default();
+    essence.trim().to_ascii_lowercase()
+}
+
+/// What a media type says of the file; 415 for one that is none of a table's. What the bytes are is
+/// found out from them.
+fn declared(essence: &str) -> Result<Option<Format>, AppError> {
+    const UNTOLD: [&str; 10] = [
+        "",
+        "text/plain",
+        "text/x-csv",
+        "text/directory",
+        "application/csv",
+        "application/octet-stream",
+        "application/vnd.ms-excel",
+        "application/gzip",
+        "application/x-gzip",
+        "application/zip",
+    ];
+    let named = Format::of_media_type(essence);
+    if named.is_some() || UNTOLD.contains(&essence) {
+        return Ok(named);
     }
     Err(AppError::new(
         ErrorCode::UnsupportedMediaType,
-        "Send text/csv; other files are not built yet",
+        "Send CSV, a workbook (XLSX, XLS, ODS), JSON, JSON Lines or vCards, also in gzip or zip",
     ))
 }
 
@@ -214,22 +274,27 @@ async fn queue(
     let Received {
         job,
         upload,
+        file_name,
         remember,
     } = received;
+    let (file_size, sha256) = (upload.size, upload.sha256);
+    // The file stays before the job is known: one without the other is swept, a job without its
+    // file could never run.
+    let (path, total_bytes) = web::block(move || upload.keep())
+        .await
+        .map_err(AppError::internal)??;
     let new = NewJob {
         id: job,
         kind: "import",
         list: Some(list),
         created_by: caller.0.user,
         params: serde_json::to_value(plan).map_err(AppError::internal)?,
-        file_name: None,
-        file_size: upload.size,
-        sha256: upload.sha256,
+        file_name,
+        file_size,
+        sha256,
+        total_bytes,
         data_start: plan.data_start,
     };
-    // The file stays before the job is known: one without the other is swept, a job without its
-    // file could never run.
-    let path = upload.keep()?;
     let command = AdminCommand::QueueImport { job: Box::new(new) };
     let queued = admin_answer(&access.handle, caller, remember, command).await;
     let ours = queued.as_ref().is_ok_and(|(answer, _)| {

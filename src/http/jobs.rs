@@ -12,6 +12,8 @@ use super::problem::{X_WORKSPACE_SEQ, json_at};
 use super::submit::admin;
 use crate::actors::import::accept;
 use crate::actors::workspace::AdminCommand;
+use crate::domain::import::format::Format;
+use crate::domain::import::plan::{ImportPlan, PlannedColumn, PlannedTarget};
 use crate::domain::item::time;
 use crate::domain::roles::{Action, Role};
 use crate::error::AppError;
@@ -39,8 +41,79 @@ pub struct JobOut {
     done_bytes: u64,
     total_bytes: u64,
     counts: CountsOut,
+    /// What was found in the file, and where its columns go; of an import.
+    plan: Option<PlanOut>,
     #[schema(value_type = Option<Object>)]
     error: Option<serde_json::Value>,
+}
+
+/// A file as it is read.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct PlanOut {
+    /// `delimited json xlsx xls ods vcard`
+    #[schema(value_type = String)]
+    format: Format,
+    encoding: String,
+    /// Which record is the header, from 1, blank lines counted; 0: none.
+    header_row: u32,
+    rows: u64,
+    columns: Vec<PlannedOut>,
+    warnings: Vec<WarningOut>,
+}
+
+/// A column of the file.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct PlannedOut {
+    source: String,
+    /// The column of the list; null: it is left out.
+    key: Option<String>,
+    /// The type that was found for it, and how sure that is, in percent; of a column that was made.
+    #[serde(rename = "type")]
+    ty: Option<&'static str>,
+    confidence: Option<u8>,
+}
+
+/// What a person should know about the file.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct WarningOut {
+    code: String,
+    message: String,
+}
+
+impl From<ImportPlan> for PlanOut {
+    fn from(plan: ImportPlan) -> PlanOut {
+        PlanOut {
+            format: plan.format,
+            encoding: plan.encoding,
+            header_row: plan.header_record,
+            rows: plan.rows,
+            columns: plan.columns.into_iter().map(PlannedOut::from).collect(),
+            warnings: plan
+                .warnings
+                .into_iter()
+                .map(|warning| WarningOut {
+                    code: warning.code.into_owned(),
+                    message: warning.message,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl From<PlannedColumn> for PlannedOut {
+    fn from(column: PlannedColumn) -> PlannedOut {
+        let (key, made) = match column.target {
+            PlannedTarget::Skip => (None, None),
+            PlannedTarget::Existing { key } => (Some(key), None),
+            PlannedTarget::Create(new) => (Some(new.key), Some((new.ty, new.confidence))),
+        };
+        PlannedOut {
+            source: column.source,
+            key,
+            ty: made.map(|(ty, _)| ty.as_str()),
+            confidence: made.map(|(_, confidence)| confidence),
+        }
+    }
 }
 
 /// Rows: `read` is the sum of the others.
@@ -64,6 +137,9 @@ impl From<Job> for JobOut {
             skipped,
             failed,
         } = job.counts;
+        // What is no plan (a job of another kind) has none to show.
+        let plan = serde_json::from_value::<ImportPlan>(job.params).ok();
+        let plan = plan.map(PlanOut::from);
         JobOut {
             id: job.id,
             kind: job.kind,
@@ -84,6 +160,7 @@ impl From<Job> for JobOut {
                 skipped,
                 failed,
             },
+            plan,
             error: job.error,
         }
     }

@@ -144,8 +144,8 @@ pub fn table() -> Vec<Route> {
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Comment), comments::update, "Change an own comment" ("CommentPatchIn") => 200 "CommentOut";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Comment), comments::delete, "Delete an own comment, or, as an admin, any" => 204;
 
-        POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list; the body is the file (text/csv)" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
-        POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file; the body is the file (text/csv)" ["list_name" "mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "encoding" "header_row" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list: delimited text, a workbook, JSON, vCards, also packed; as the body, or as the part `file` of a form" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file, which is sent as for an import" ["list_name" "mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
         GET "/workspaces/{workspace_id}/jobs" Member(Read), jobs::index, "Jobs, newest first" ["limit" "cursor"] => 200 "JobsPage";
         GET "/workspaces/{workspace_id}/jobs/{job_id}" Member(Read), jobs::show, "How a job stands" => 200 "JobOut";
         GET "/workspaces/{workspace_id}/jobs/{job_id}/errors" Member(Read), jobs::errors, "The rows that a job could not store" ["limit" "cursor" "format"] => 200 "ErrorsPage";
@@ -174,8 +174,8 @@ pub fn table() -> Vec<Route> {
 }
 
 /// Parameters of the contract that no route, or not every one of the contract's, takes yet.
-const NOT_BUILT: [&str; 9] = [
-    "as_of", "at", "count", "dry_run", "expand", "key", "q", "sheet", "typecast",
+const NOT_BUILT: [&str; 8] = [
+    "as_of", "at", "count", "dry_run", "expand", "key", "q", "typecast",
 ];
 
 /// Mounts the table.

@@ -27,6 +27,8 @@ pub struct NewJob {
     pub file_name: Option<String>,
     pub file_size: u64,
     pub sha256: [u8; 32],
+    /// Bytes of its rows, as a worker reads them.
+    pub total_bytes: u64,
     /// Where the data begin in the file: the first checkpoint.
     pub data_start: u64,
 }
@@ -116,7 +118,7 @@ pub async fn create(
         "INSERT INTO estatebase.jobs
              (workspace_id, id, kind, list_id, created_by, params, file_name, file_size, sha256,
               total_bytes, checkpoint_bytes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $10)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(workspace.uuid())
     .bind(job.id.uuid())
@@ -127,6 +129,7 @@ pub async fn create(
     .bind(job.file_name.as_deref())
     .bind(signed(job.file_size)?)
     .bind(job.sha256.as_slice())
+    .bind(signed(job.total_bytes)?)
     .bind(signed(job.data_start)?)
     .execute(connection)
     .await

@@ -69,6 +69,7 @@ async fn queue(app: &PgPool, workspace: WorkspaceId) -> JobId {
         file_name: Some("a.csv".to_owned()),
         file_size: 100,
         sha256: [7; 32],
+        total_bytes: 100,
         data_start: 10,
     };
     let mut tx = begin(app, workspace).await;

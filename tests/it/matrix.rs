@@ -141,7 +141,7 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
             with("editor", 204, json!({"ids": [place.item]}))
         }
         // No body: refused for its type, behind the door.
-        ("POST", "/lists/{list_id}/imports") => row("editor", 415),
+        ("POST", "/lists/{list_id}/imports") => row("editor", 422),
         ("POST", "/imports") => row("admin", 422),
         ("GET", "/jobs" | "/events") => row("viewer", 200),
         // Without words there is nothing to look for.

@@ -3,7 +3,7 @@
 //! goes away, leaves nothing behind. All IO and hashing is on the blocking pool.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,15 +14,17 @@ use tempfile::TempPath;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
+use super::batch::overflow;
 use super::reader::{Checkpoint, Rows};
-use super::refused;
+use super::{refused, table};
 use crate::domain::columns::ColumnSet;
 use crate::domain::import::dialect::Dialect;
-use crate::domain::import::header::Header;
+use crate::domain::import::header::{Header, Shape};
 use crate::domain::import::infer::Survey;
+use crate::domain::import::mapping::Mapping;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::ImportPlan;
-use crate::domain::import::{SAMPLE_BYTES, dialect, header, mapping};
+use crate::domain::import::{Warning, header, mapping};
 use crate::error::AppError;
 use crate::ids::JobId;
 
@@ -38,6 +40,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Upload {
     path: TempPath,
+    /// Its rows, where they were written anew.
+    rows: Option<TempPath>,
     pub size: u64,
     pub sha256: [u8; 32],
 }
@@ -47,9 +51,20 @@ impl Upload {
         &self.path
     }
 
-    /// The job is stored and owns the file from now on: see [`discard`].
-    pub fn keep(self) -> Result<PathBuf, AppError> {
-        self.path.keep().map_err(|error| failed(error.error))
+    /// The rows stand in another file: it takes the place of this one when that is kept.
+    pub fn rewritten(&mut self, rows: Option<TempPath>) {
+        self.rows = rows;
+    }
+
+    /// The job is stored and owns the file from now on: see [`discard`]. Bytes of the rows.
+    pub fn keep(self) -> Result<(PathBuf, u64), AppError> {
+        let path = self.path.keep().map_err(|error| failed(error.error))?;
+        if let Some(rows) = self.rows {
+            rows.persist(&path).map_err(|error| failed(error.error))?;
+            sync_folder(&path).map_err(failed)?;
+        }
+        let size = fs::metadata(&path).map_err(failed)?.len();
+        Ok((path, size))
     }
 }
 
@@ -104,40 +119,124 @@ pub async fn receive<E>(
     blocking(move || writer.write(&rest)?.finish()).await
 }
 
+/// A file that was read once, and what is to be done with it.
+#[derive(Debug)]
+pub struct Inspected {
+    pub plan: ImportPlan,
+    /// Its rows, where they had to be written anew: see [`Upload::rewritten`].
+    pub rows: Option<TempPath>,
+}
+
 /// Finds out how the file is written, reads all of it, and plans the import into a list with these
 /// columns. Refuses whatever a person should decide about: see `domain::import`.
 pub async fn inspect(
     path: PathBuf,
     options: Options,
     columns: ColumnSet,
-) -> Result<ImportPlan, AppError> {
+) -> Result<Inspected, AppError> {
     blocking(move || plan(&path, &options, &columns)).await
 }
 
 /// [`inspect`], blocking.
-pub fn plan(path: &Path, options: &Options, columns: &ColumnSet) -> Result<ImportPlan, AppError> {
-    let (sample, whole) = read_sample(path).map_err(failed)?;
-    let dialect = dialect::detect(&sample, whole, options.delimiter)?;
-    let header = header::read(&sample, whole, &dialect, options.header_row)?;
-    let targets = mapping::map(
-        &header.names,
-        &options.mapping,
-        columns,
-        options.create_columns,
-    )
-    .map_err(refused)?;
-    let survey = survey(path, dialect, &header, options)?;
-    let rows = survey.rows();
-    ImportPlan::new(
-        dialect,
+pub fn plan(path: &Path, options: &Options, columns: &ColumnSet) -> Result<Inspected, AppError> {
+    let table = table::open(path, options)?;
+    let rows = table.rewritten.as_deref().unwrap_or(path);
+    let (sample, whole) = table::sample(rows).map_err(failed)?;
+    let header = header::read(
+        &sample,
+        whole,
+        &table.dialect,
+        options.header_row,
+        &table.shape,
+    )?;
+    let seen = survey(rows, table.dialect, &header, options)?;
+    let mut said = options.mapping.clone();
+    let unnamed = seen.unnamed(&header, &mut said);
+    let targets =
+        mapping::map(&header.names, &said, columns, options.create_columns).map_err(refused)?;
+    let count = seen.survey.rows();
+    let ragged = seen.ragged(&table.shape);
+    let mut plan = ImportPlan::new(
+        table.dialect,
         &header,
         targets,
-        survey.finish(),
-        rows,
+        seen.survey.finish(),
+        count,
         options,
         columns,
     )
-    .map_err(refused)
+    .map_err(refused)?;
+    plan.format = table.format;
+    plan.encoding = table.encoding.to_owned();
+    plan.warnings.extend(table.warnings);
+    plan.warnings.extend(unnamed);
+    plan.warnings.extend(ragged);
+    Ok(Inspected {
+        plan,
+        rows: table.rewritten,
+    })
+}
+
+/// What was seen in all rows of a file.
+struct Seen {
+    survey: Survey,
+    /// For each column, whether anything stands in it.
+    filled: Vec<bool>,
+    /// Rows with fewer cells than the header, and with more.
+    short: u64,
+    long: u64,
+}
+
+impl Seen {
+    /// A column without a name and with nothing in it is left out, one with something is called by
+    /// its number; both are said.
+    fn unnamed(&self, header: &Header, said: &mut Mapping) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for index in &header.unnamed {
+            let (Some(name), Some(filled)) = (header.names.get(*index), self.filled.get(*index))
+            else {
+                continue;
+            };
+            let number = index + 1;
+            if *filled {
+                warnings.push(Warning::new(
+                    "unnamed_column",
+                    format!("Column {number} has no name; it is called \"{name}\""),
+                ));
+            } else {
+                said.entry(name.clone()).or_insert(None);
+                warnings.push(Warning::new(
+                    "empty_column",
+                    format!("Column {number} has no name and nothing in it; it is left out"),
+                ));
+            }
+        }
+        warnings
+    }
+
+    fn ragged(&self, shape: &Shape) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        // Elsewhere a row is only as long as it is filled.
+        if self.short > 0 && *shape == Shape::default() {
+            warnings.push(Warning::new(
+                "short_rows",
+                format!(
+                    "{} rows have fewer cells than the header; the missing ones are read as empty",
+                    self.short
+                ),
+            ));
+        }
+        if self.long > 0 {
+            warnings.push(Warning::new(
+                "long_rows",
+                format!(
+                    "{} rows have more cells than the header; those with something in them fail",
+                    self.long
+                ),
+            ));
+        }
+        warnings
+    }
 }
 
 fn survey(
@@ -145,33 +244,37 @@ fn survey(
     dialect: Dialect,
     header: &Header,
     options: &Options,
-) -> Result<Survey, AppError> {
+) -> Result<Seen, AppError> {
     let from = Checkpoint {
         bytes: header.data_start,
         record: 0,
     };
-    let mut rows = Rows::open(path, dialect, header.names.len(), from).map_err(failed)?;
-    let mut survey = Survey::new(&header.names, &dialect, options.date_order);
+    let width = header.names.len();
+    let mut rows = Rows::open(path, dialect, from).map_err(failed)?;
+    let mut seen = Seen {
+        survey: Survey::new(&header.names, &dialect, options.date_order),
+        filled: vec![false; width],
+        short: 0,
+        long: 0,
+    };
     while let Some(record) = rows.next_row()? {
-        survey.take(record);
+        seen.short += u64::from(record.len() < width);
+        seen.long += u64::from(record.len() > width);
+        if overflow(record, width).is_none() {
+            for (filled, cell) in seen.filled.iter_mut().zip(record) {
+                *filled |= !cell.trim().is_empty();
+            }
+            seen.survey.take(record);
+        } else {
+            seen.survey.skip();
+        }
     }
-    Ok(survey)
-}
-
-/// The first bytes, and whether they are all.
-fn read_sample(path: &Path) -> io::Result<(Vec<u8>, bool)> {
-    let mut file = File::open(path)?;
-    let mut sample = Vec::new();
-    Read::by_ref(&mut file)
-        .take(u64::try_from(SAMPLE_BYTES).unwrap_or(u64::MAX))
-        .read_to_end(&mut sample)?;
-    let whole = file.read(&mut [0])? == 0;
-    Ok((sample, whole))
+    Ok(seen)
 }
 
 /// A large file goes to the disk as it comes: all of it at its end, hundreds of megabytes, would make
 /// every commit beside it wait for a second.
-const SYNC_EVERY: u64 = 2 * 1024 * 1024;
+pub(super) const SYNC_EVERY: u64 = 2 * 1024 * 1024;
 
 /// The file being written; moves into the blocking pool and back.
 struct Writer {
@@ -214,16 +317,21 @@ impl Writer {
     /// On disk for good, its name too.
     fn finish(self) -> Result<Upload, AppError> {
         self.file.sync_all().map_err(failed)?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .map_err(failed)?;
-        }
+        sync_folder(&self.path).map_err(failed)?;
         Ok(Upload {
             path: self.path,
+            rows: None,
             size: self.size,
             sha256: self.hash.finalize().into(),
         })
+    }
+}
+
+/// A file's name is on disk once its folder is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
 }
 
@@ -238,6 +346,9 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 pub(super) fn failed(error: io::Error) -> AppError {
     match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            AppError::too_large("The file unpacks to more than 8 GiB").with_source(error)
+        }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             AppError::unavailable("There is no room for the file right now").with_source(error)
         }
@@ -287,8 +398,10 @@ mod tests {
         let plan = inspect(upload.path().to_owned(), options, ColumnSet::default())
             .await
             .unwrap();
+        let plan = plan.plan;
         assert_eq!((plan.rows, plan.new_columns().count()), (1, 2));
-        let path = upload.keep().unwrap();
+        let (path, size) = upload.keep().unwrap();
+        assert_eq!(size, 8);
         assert_eq!(path, path_of(folder.path(), job));
         assert_eq!(fs::read(&path).unwrap(), b"a,b\n1,2\n");
         discard(path.clone()).await.unwrap();

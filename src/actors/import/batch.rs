@@ -225,6 +225,8 @@ pub struct Batches {
     target: Target,
     size: BatchSize,
     progress: JobProgress,
+    /// Cells that a row has at most.
+    width: usize,
     /// A batch is so much smaller than it might be.
     way: u64,
     aborts: bool,
@@ -253,10 +255,11 @@ impl Batches {
             record: progress.checkpoint_record,
         };
         Ok(Self {
-            rows: Rows::open(path, plan.dialect, plan.columns.len(), from)?,
+            rows: Rows::open(path, plan.dialect, from)?,
             target,
             size,
             progress,
+            width: plan.columns.len(),
             way: 1,
             aborts: plan.on_error == OnError::Abort,
             done: false,
@@ -290,7 +293,7 @@ impl Batches {
             };
             let number = here.record + 1;
             self.progress.read += 1;
-            match read_row(record, number, &self.target) {
+            match read_row(record, number, self.width, &self.target) {
                 Outcome::Empty => self.progress.skipped += 1,
                 Outcome::Item(values) => {
                     self.progress.created += 1;
@@ -324,7 +327,10 @@ impl Batches {
     }
 }
 
-fn read_row(record: &StringRecord, number: u64, target: &Target) -> Outcome {
+fn read_row(record: &StringRecord, number: u64, width: usize, target: &Target) -> Outcome {
+    if let Some(beyond) = overflow(record, width) {
+        return Outcome::Failed(vec![too_many_cells(number, record.len(), width, beyond)]);
+    }
     let mut cells = Vec::with_capacity(target.bindings.len());
     let mut filled = false;
     let mut bad = Vec::new();
@@ -372,6 +378,26 @@ fn read_row(record: &StringRecord, number: u64, target: &Target) -> Outcome {
     Outcome::Failed(bad)
 }
 
+/// What stands in a row beyond its last column: nobody knows where its cells belong. Empty cells say
+/// nothing.
+pub(super) fn overflow(record: &StringRecord, width: usize) -> Option<&str> {
+    if record.len() <= width {
+        return None;
+    }
+    record
+        .iter()
+        .skip(width)
+        .find(|cell| !cell.trim().is_empty())
+}
+
+fn too_many_cells(row: u64, cells: usize, width: usize, beyond: &str) -> RowError {
+    let message = format!("The row has {cells} cells, the header {width}; is a quote missing?");
+    RowError {
+        column_key: None,
+        ..row_error(row, "", beyond, "too_many_cells", message)
+    }
+}
+
 fn required(row: u64, key: &str) -> RowError {
     row_error(
         row,
@@ -402,6 +428,7 @@ mod tests {
     use crate::domain::cell::{Cell, ColumnId};
     use crate::domain::columns::{ColumnType, Options};
     use crate::domain::import::dialect::{Dialect, LineEnd};
+    use crate::domain::import::format::Format;
     use crate::domain::import::plan::{PlannedColumn, PlannedTarget};
 
     const AGENT: UserId = UserId(Uuid::from_u128(7));
@@ -454,6 +481,9 @@ mod tests {
             rows: 0,
             columns: planned.to_vec(),
             on_error: OnError::Skip,
+            format: Format::default(),
+            encoding: "UTF-8".to_owned(),
+            warnings: Vec::new(),
         };
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();

@@ -177,7 +177,9 @@ fn plan_of(path: &Path, on_error: OnError) -> (ImportPlan, ColumnSet) {
         on_error,
         ..Options::default()
     };
-    let plan = accept::plan(path, &options, &ColumnSet::default()).unwrap();
+    let plan = accept::plan(path, &options, &ColumnSet::default())
+        .unwrap()
+        .plan;
     let columns = columns_of(&plan);
     let typed = columns.iter().cloned().map(|mut column| {
         if column.key == "price" {

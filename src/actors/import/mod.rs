@@ -8,6 +8,7 @@ pub mod accept;
 pub mod batch;
 pub mod reader;
 pub mod sweep;
+mod table;
 
 #[cfg(test)]
 mod expectations;
@@ -342,7 +343,7 @@ impl From<ReadError> for AppError {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Refused(refusal) => refusal.into(),
-            ReadError::Io(error) => AppError::internal(error),
+            ReadError::Io(error) => accept::failed(error),
         }
     }
 }

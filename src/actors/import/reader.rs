@@ -36,17 +36,14 @@ pub struct Rows {
     path: PathBuf,
     reader: csv::Reader<Checked<File>>,
     record: StringRecord,
-    /// Fields that every row must have.
-    width: usize,
     /// Where the reader began: its own positions count from there.
     base: u64,
     row: u64,
 }
 
 impl Rows {
-    /// Opens the file at a checkpoint (the first: the end of the header). Every row must have
-    /// `width` fields.
-    pub fn open(path: &Path, dialect: Dialect, width: usize, from: Checkpoint) -> io::Result<Self> {
+    /// Opens the file at a checkpoint (the first: the end of the header).
+    pub fn open(path: &Path, dialect: Dialect, from: Checkpoint) -> io::Result<Self> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(from.bytes))?;
         let checked = Checked {
@@ -60,23 +57,19 @@ impl Rows {
                 .buffer_capacity(SAMPLE_BYTES)
                 .from_reader(checked),
             record: StringRecord::new(),
-            width,
             base: from.bytes,
             row: from.record,
         })
     }
 
-    /// The next row, or None at the end of the file. Refuses `ragged_row`, `too_many_rows` and every
-    /// fault of the bytes, by line and column.
+    /// The next row with as many cells as it has, or None at the end of the file. Refuses
+    /// `too_many_rows` and every fault of the bytes, by line and column.
     pub fn next_row(&mut self) -> Result<Option<&StringRecord>, ReadError> {
         let start = self.base + self.reader.position().byte();
         match self.reader.read_record(&mut self.record) {
             Ok(false) => return Ok(None),
             Ok(true) => {}
             Err(error) => return Err(self.explain(error, start)),
-        }
-        if self.record.len() != self.width {
-            return Err(self.ragged(start).into());
         }
         if self.row == MAX_ROWS {
             return Err(
@@ -108,25 +101,10 @@ impl Rows {
             },
             _ => return ReadError::Io(io::ErrorKind::InvalidData.into()),
         };
-        match place(&self.path, fault.offset, false) {
+        match place(&self.path, fault.offset) {
             Ok((line, column)) => fault.refusal(line, column).into(),
             Err(error) => ReadError::Io(error),
         }
-    }
-
-    fn ragged(&self, start: u64) -> Refusal {
-        let line = match place(&self.path, start, true) {
-            Ok((line, _)) => format!("line {line}"),
-            Err(_) => format!("row {}", self.row + 1),
-        };
-        Refusal::file(
-            "ragged_row",
-            format!(
-                "The row at {line} has {} cells, the header has {}",
-                self.record.len(),
-                self.width
-            ),
-        )
     }
 }
 
@@ -149,10 +127,9 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
-/// Line and column (in characters), both from 1, of a byte of the file, or of the first one after it
-/// that ends no line (`past_blanks`: the reader passes over blank lines). Reads the file anew: only
-/// for the sentence about a fault.
-fn place(path: &Path, offset: u64, past_blanks: bool) -> io::Result<(u64, u64)> {
+/// Line and column (in characters), both from 1, of a byte of the file. Reads the file anew: only for
+/// the sentence about a fault.
+pub(super) fn place(path: &Path, offset: u64) -> io::Result<(u64, u64)> {
     let mut line = 1;
     let mut column = 1;
     let mut at = 0;
@@ -165,7 +142,7 @@ fn place(path: &Path, offset: u64, past_blanks: bool) -> io::Result<(u64, u64)> 
         }
         for &byte in buffer {
             let ends_line = matches!(byte, b'\r' | b'\n');
-            if at >= offset && !(past_blanks && ends_line) {
+            if at >= offset {
                 return Ok((line, column));
             }
             if ends_line && !(byte == b'\n' && after_cr) {
@@ -201,10 +178,9 @@ mod tests {
     fn read(
         path: &Path,
         line_end: LineEnd,
-        width: usize,
         from: Checkpoint,
     ) -> Result<Vec<(Vec<String>, Checkpoint)>, ReadError> {
-        let mut rows = Rows::open(path, dialect(line_end), width, from)?;
+        let mut rows = Rows::open(path, dialect(line_end), from)?;
         let mut all = Vec::new();
         while let Some(record) = rows.next_row()? {
             let fields = record.iter().map(str::to_owned).collect();
@@ -216,7 +192,7 @@ mod tests {
     fn refusal(text: &[u8], line_end: LineEnd) -> (&'static str, String) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();
-        match read(file.path(), line_end, 2, Checkpoint::default()) {
+        match read(file.path(), line_end, Checkpoint::default()) {
             Err(ReadError::Refused(refusal)) => (refusal.code, refusal.message),
             other => panic!("{other:?}"),
         }
@@ -233,8 +209,6 @@ mod tests {
             (b"a,b\n\xC3\xA9,\"x\"y\n", "stray_quote", "line 2, column 6"),
             (b"a,b\n\"\n\",\0\n", "nul_byte", "line 3, column 3"),
             (b"a,b\n\n1,\xA9\n", "not_utf8", "line 3, column 3"),
-            (b"a,b\n1,2\n\n3\n", "ragged_row", "line 4"),
-            (b"a,b\n1,2,3\n", "ragged_row", "line 2"),
         ] {
             let (found, message) = refusal(text, LineEnd::Lf);
             assert_eq!(found, code);
@@ -267,11 +241,11 @@ mod tests {
             }
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), writer.into_inner().unwrap()).unwrap();
-            let all = read(file.path(), line_end, 2, Checkpoint::default()).unwrap();
+            let all = read(file.path(), line_end, Checkpoint::default()).unwrap();
             prop_assert_eq!(&all.iter().map(|(fields, _)| fields.clone()).collect::<Vec<_>>(), &rows);
             for (index, (_, checkpoint)) in all.iter().enumerate() {
                 prop_assert_eq!(checkpoint.record, u64::try_from(index + 1).unwrap());
-                prop_assert_eq!(&read(file.path(), line_end, 2, *checkpoint).unwrap(), &all[index + 1..]);
+                prop_assert_eq!(&read(file.path(), line_end, *checkpoint).unwrap(), &all[index + 1..]);
             }
         }
     }

@@ -1,9 +1,9 @@
-//! How a delimited file is written: delimiter, quote, line ends, found in its first bytes. Two
-//! readings that are equally good are refused, not chosen between. Encodings other than UTF-8 and
-//! other formats are recognised only to be refused by name.
+//! How a delimited file is written: delimiter, quote, line ends, found in its first bytes (which are
+//! UTF-8 by now). Two readings that are equally good are refused, not chosen between.
 
 use serde::{Deserialize, Serialize};
 
+use super::options::Quote;
 use super::{MAX_FIELDS, Refusal};
 
 /// How the lines of a file end.
@@ -56,9 +56,17 @@ const REGULAR_PERCENT: usize = 90;
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// Finds the dialect of a file from its first bytes. `whole`: the sample is all of the file.
-/// Refuses `empty_file`, `not_utf8`, `not_delimited_text`, `ambiguous_delimiter`.
-pub fn detect(sample: &[u8], whole: bool, delimiter: Option<u8>) -> Result<Dialect, Refusal> {
-    refuse_other_formats(sample)?;
+/// Refuses `empty_file`, `ambiguous_delimiter`.
+pub fn detect(
+    sample: &[u8],
+    whole: bool,
+    delimiter: Option<u8>,
+    quote: Quote,
+) -> Result<Dialect, Refusal> {
+    let quote = match quote {
+        Quote::Double => Some(b'"'),
+        Quote::None => None,
+    };
     let (text, start) = match sample.strip_prefix(BOM) {
         Some(text) => (text, 3),
         None => (sample, 0),
@@ -68,48 +76,18 @@ pub fn detect(sample: &[u8], whole: bool, delimiter: Option<u8>) -> Result<Diale
     }
     let with = |delimiter| Dialect {
         delimiter,
-        quote: Some(b'"'),
-        line_end: line_end(text, delimiter),
+        quote,
+        line_end: line_end(text, delimiter, quote),
         start,
     };
     match delimiter {
         Some(delimiter) => Ok(with(delimiter)),
-        None => Ok(with(find_delimiter(text, whole)?)),
+        None => Ok(with(find_delimiter(text, whole, quote)?)),
     }
-}
-
-fn refuse_other_formats(sample: &[u8]) -> Result<(), Refusal> {
-    for (mark, name) in [
-        (&b"\xFF\xFE\0\0"[..], "UTF-32"),
-        (b"\0\0\xFE\xFF", "UTF-32"),
-        (b"\xFF\xFE", "UTF-16"),
-        (b"\xFE\xFF", "UTF-16"),
-    ] {
-        if sample.starts_with(mark) {
-            return Err(Refusal::file(
-                "not_utf8",
-                format!("The file is {name}; save it as UTF-8 and send it again"),
-            ));
-        }
-    }
-    for (mark, name) in [
-        (&b"PK\x03\x04"[..], "a zip archive or a workbook"),
-        (b"\x1F\x8B", "compressed with gzip"),
-        (b"\xD0\xCF\x11\xE0", "an old workbook"),
-        (b"%PDF-", "a PDF document"),
-    ] {
-        if sample.starts_with(mark) {
-            return Err(Refusal::file(
-                "not_delimited_text",
-                format!("The file is {name}, not delimited text"),
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// The line end that comes first outside quotes; LF when there is none.
-fn line_end(text: &[u8], delimiter: u8) -> LineEnd {
+fn line_end(text: &[u8], delimiter: u8, quote: Option<u8>) -> LineEnd {
     let mut quoted = false;
     let mut before = b'\n';
     let mut bytes = text.iter().copied().peekable();
@@ -117,7 +95,9 @@ fn line_end(text: &[u8], delimiter: u8) -> LineEnd {
         match byte {
             b'"' if quoted => quoted = false,
             // Also the second half of a doubled quote re-opens here.
-            b'"' if before == b'"' || before == delimiter || matches!(before, b'\n' | b'\r') => {
+            b'"' if quote.is_some()
+                && (before == b'"' || before == delimiter || matches!(before, b'\n' | b'\r')) =>
+            {
                 quoted = true
             }
             b'\n' if !quoted => return LineEnd::Lf,
@@ -140,10 +120,10 @@ struct Reading {
     regular: usize,
 }
 
-fn find_delimiter(text: &[u8], whole: bool) -> Result<u8, Refusal> {
+fn find_delimiter(text: &[u8], whole: bool, quote: Option<u8>) -> Result<u8, Refusal> {
     let mut readings: Vec<Reading> = DELIMITERS
         .into_iter()
-        .filter_map(|delimiter| read_with(text, whole, delimiter))
+        .filter_map(|delimiter| read_with(text, whole, delimiter, quote))
         .filter(|reading| reading.fields > 1)
         .collect();
     if readings
@@ -175,10 +155,10 @@ fn find_delimiter(text: &[u8], whole: bool) -> Result<u8, Refusal> {
     }
 }
 
-fn read_with(text: &[u8], whole: bool, delimiter: u8) -> Option<Reading> {
+fn read_with(text: &[u8], whole: bool, delimiter: u8, quote: Option<u8>) -> Option<Reading> {
     let dialect = Dialect {
         delimiter,
-        quote: Some(b'"'),
+        quote,
         line_end: LineEnd::Lf,
         start: 0,
     };
@@ -217,7 +197,7 @@ mod tests {
     use super::*;
 
     fn delimiter(text: &str) -> Result<char, &'static str> {
-        match detect(text.as_bytes(), true, None) {
+        match detect(text.as_bytes(), true, None, Quote::Double) {
             Ok(dialect) => Ok(char::from(dialect.delimiter)),
             Err(refusal) => Err(refusal.code),
         }
@@ -241,7 +221,7 @@ mod tests {
     fn two_good_readings_are_for_a_person() {
         assert_eq!(delimiter("a,b;c\n1,2;3\n"), Err("ambiguous_delimiter"));
         assert_eq!(
-            detect(b"a,b;c\n1,2;3\n", true, Some(b';'))
+            detect(b"a,b;c\n1,2;3\n", true, Some(b';'), Quote::Double)
                 .unwrap()
                 .delimiter,
             b';'
@@ -254,22 +234,32 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_mark_may_mean_itself() {
+        let plain = detect(b"a|b\n5\" pipe|\"x\n", true, None, Quote::None).unwrap();
+        assert_eq!((plain.delimiter, plain.quote), (b'|', None));
+    }
+
+    #[test]
     fn line_ends_are_read_outside_quotes() {
-        let end = |text: &str| detect(text.as_bytes(), true, None).unwrap().line_end;
+        let end = |text: &str| {
+            detect(text.as_bytes(), true, None, Quote::Double)
+                .unwrap()
+                .line_end
+        };
         assert_eq!(end("a,b\n\"1\r\n\",2\n"), LineEnd::Lf);
         assert_eq!(end("\"a\n\"\"x\",b\r1,2\r"), LineEnd::Cr);
         assert_eq!(end("a\r\nb\r\n"), LineEnd::CrLf);
     }
 
     #[test]
-    fn other_encodings_and_formats_are_refused_by_name() {
-        let code = |bytes: &[u8]| detect(bytes, true, None).unwrap_err().code;
-        assert_eq!(code(b"\xFF\xFEa\0"), "not_utf8");
-        assert_eq!(code(b"PK\x03\x04..."), "not_delimited_text");
+    fn a_file_of_nothing_is_refused() {
+        let code = |bytes: &[u8]| detect(bytes, true, None, Quote::Double).unwrap_err().code;
         assert_eq!(code(b"\n \r\n"), "empty_file");
         assert_eq!(code(b""), "empty_file");
         assert_eq!(
-            detect(b"\xEF\xBB\xBFa,b\n1,2", true, None).unwrap().start,
+            detect(b"\xEF\xBB\xBFa,b\n1,2", true, None, Quote::Double)
+                .unwrap()
+                .start,
             3
         );
     }

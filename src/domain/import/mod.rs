@@ -1,10 +1,13 @@
-//! The rules of an import, pure: how a delimited file is split (`dialect`, `strict`, `header`), what
-//! its columns are (`infer`, `keys`, `mapping`) and what will be done with it (`plan`). Bytes and
-//! records come in as arguments; reading files is not its business, nor is storing rows.
+//! The rules of an import, pure: what a file is (`format`), how objects and cards become rows
+//! (`flatten`, `vcard`), how a delimited file is split (`dialect`, `strict`, `header`), what its columns
+//! are (`infer`, `keys`, `mapping`) and what will be done with it (`plan`). Bytes and records come in as
+//! arguments; reading files is not its business, nor is storing rows.
 //!
 //! The rule above all: what a person should decide about is refused with a code, never guessed.
 
 pub mod dialect;
+pub mod flatten;
+pub mod format;
 pub mod header;
 pub mod infer;
 pub mod item_id;
@@ -13,8 +16,11 @@ pub mod mapping;
 pub mod options;
 pub mod plan;
 pub mod strict;
+pub mod vcard;
 
 use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 /// Most fields a record may have; also the most columns of a list.
 pub const MAX_FIELDS: usize = 500;
@@ -22,6 +28,24 @@ pub const MAX_FIELDS: usize = 500;
 pub const MAX_RECORD_BYTES: u64 = 1024 * 1024;
 /// How much of a file is looked at to find out how it is written.
 pub const SAMPLE_BYTES: usize = 64 * 1024;
+
+/// What a person should know about a file that was taken all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What it is about, e.g. `merged_cells`.
+    pub code: Cow<'static, str>,
+    /// A sentence for people.
+    pub message: String,
+}
+
+impl Warning {
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code: Cow::Borrowed(code),
+            message: message.into(),
+        }
+    }
+}
 
 /// Why a file, a parameter or a mapping is not taken. Nothing was stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

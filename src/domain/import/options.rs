@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Refusal;
 use super::dialect::DELIMITERS;
+use super::format::Format;
 use super::mapping::Mapping;
 use crate::domain::columns::DateOrder;
 
@@ -19,8 +20,29 @@ pub enum OnError {
     Abort,
 }
 
+/// What a quote mark means in delimited text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quote {
+    /// It opens and closes a cell (RFC 4180).
+    #[default]
+    Double,
+    /// Itself.
+    None,
+}
+
+/// What becomes of objects in the objects of a JSON file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nested {
+    /// Columns named by their path.
+    Flatten,
+    /// JSON text in one cell.
+    Json,
+}
+
 /// The parameters of an import.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     pub mapping: Mapping,
     /// Columns of the file that the list lacks are made (needs an admin).
@@ -28,6 +50,17 @@ pub struct Options {
     pub on_error: OnError,
     /// One of `, ; | TAB`; None: found out.
     pub delimiter: Option<u8>,
+    pub quote: Quote,
+    /// A label of the WHATWG Encoding Standard; None: found out.
+    pub encoding: Option<String>,
+    /// Which sheet of a workbook; None: the only one with anything in it.
+    pub sheet: Option<String>,
+    /// Which file of an archive; None: the only one.
+    pub entry: Option<String>,
+    /// None: a file with objects in objects is asked about.
+    pub nested: Option<Nested>,
+    /// What the sender calls the file, where that means anything.
+    pub declared: Option<Format>,
     /// Which record is the header, from 1, blank lines counted; 0: there is none; None: found out.
     pub header_row: Option<u32>,
     /// None: found out.
@@ -55,11 +88,16 @@ impl Options {
     fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         match (name, value) {
             ("mode", "create") | ("dry_run", "false") => {}
-            ("encoding", encoding)
-                if matches!(encoding.to_ascii_lowercase().as_str(), "utf-8" | "utf8") => {}
-            ("mode", "upsert" | "update")
-            | ("dry_run", "true")
-            | ("key" | "sheet" | "encoding", _) => {
+            ("encoding", encoding) => self.encoding = Some(encoding.to_owned()),
+            ("sheet", name) => self.sheet = Some(name.to_owned()),
+            ("entry", name) => self.entry = Some(name.to_owned()),
+            ("nested", "flatten") => self.nested = Some(Nested::Flatten),
+            ("nested", "json") => self.nested = Some(Nested::Json),
+            ("nested", _) => return Err(bad(name, "flatten or json")),
+            ("quote", "\"" | "double") => self.quote = Quote::Double,
+            ("quote", "none") => self.quote = Quote::None,
+            ("quote", _) => return Err(bad(name, "double or none")),
+            ("mode", "upsert" | "update") | ("dry_run", "true") | ("key", _) => {
                 return Err(Refusal::at(
                     format!("/{name}"),
                     "not_built",
@@ -137,6 +175,9 @@ mod tests {
             ("header_row", "3"),
             ("date_order", "dmy"),
             ("encoding", "UTF-8"),
+            ("sheet", "Sales"),
+            ("nested", "json"),
+            ("quote", "none"),
         ])
         .unwrap();
         assert_eq!(options.mapping["Price"].as_deref(), Some("ListPrice"));
@@ -147,6 +188,11 @@ mod tests {
             (Some(b';'), Some(3))
         );
         assert_eq!(options.date_order, Some(DateOrder::Dmy));
+        assert_eq!(
+            (options.sheet.as_deref(), options.nested),
+            (Some("Sales"), Some(Nested::Json))
+        );
+        assert_eq!(options.quote, Quote::None);
     }
 
     #[test]
@@ -157,8 +203,6 @@ mod tests {
             ("mode", "update"),
             ("dry_run", "true"),
             ("key", "Email"),
-            ("sheet", "1"),
-            ("encoding", "latin1"),
         ] {
             assert_eq!(refused(name, value), "not_built", "{name}={value}");
         }
@@ -170,6 +214,8 @@ mod tests {
             ("header_row", "-1"),
             ("date_order", "x"),
             ("on_error", "x"),
+            ("nested", "x"),
+            ("quote", "x"),
             ("create_columns", "1"),
         ] {
             assert_eq!(refused(name, value), "bad_value", "{name}={value}");

@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::dialect::Dialect;
+use super::format::Format;
 use super::header::Header;
 use super::infer::{self, Inferred};
 use super::keys::Keys;
 use super::mapping::Target;
 use super::options::{OnError, Options};
-use super::{Refusal, pointer_step};
+use super::{Refusal, Warning, pointer_step};
 use crate::domain::columns::{Column, ColumnSet, ColumnType, DateOrder, MAX_COLUMNS, TextHints};
 use crate::ids::UserId;
 
@@ -27,6 +28,18 @@ pub struct ImportPlan {
     /// One for each column of the file, in its order.
     pub columns: Vec<PlannedColumn>,
     pub on_error: OnError,
+    /// What the file came as.
+    #[serde(default)]
+    pub format: Format,
+    #[serde(default = "utf_8")]
+    pub encoding: String,
+    /// What a person should know about the file.
+    #[serde(default)]
+    pub warnings: Vec<Warning>,
+}
+
+fn utf_8() -> String {
+    "UTF-8".to_owned()
 }
 
 /// A column of the file.
@@ -134,6 +147,9 @@ impl ImportPlan {
             rows,
             columns: planned,
             on_error: options.on_error,
+            format: Format::Delimited,
+            encoding: utf_8(),
+            warnings: header.warnings.clone(),
         };
         if columns.len() + plan.new_columns().count() > MAX_COLUMNS {
             refusals.push(Refusal::file(
@@ -247,6 +263,8 @@ mod tests {
         survey.take(&csv::StringRecord::from(row.to_vec()));
         let header = Header {
             names,
+            unnamed: Vec::new(),
+            warnings: Vec::new(),
             record: 1,
             data_start: 10,
         };

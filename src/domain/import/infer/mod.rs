@@ -74,6 +74,11 @@ impl Survey {
         }
     }
 
+    /// Counts a record that says nothing about its columns.
+    pub fn skip(&mut self) {
+        self.rows += 1;
+    }
+
     /// Records looked at.
     pub fn rows(&self) -> u64 {
         self.rows

@@ -192,7 +192,7 @@ proptest! {
     fn a_column_made_from_a_file_takes_every_value_of_it(values in values()) {
         let texts: Vec<&str> = values.iter().map(String::as_str).collect();
         let verdict = infer_as("a", &texts, b',', None);
-        let header = super::super::header::Header { names: vec!["a".to_owned()], record: 1, data_start: 0 };
+        let header = super::super::header::Header { names: vec!["a".to_owned()], unnamed: Vec::new(), warnings: Vec::new(), record: 1, data_start: 0 };
         let order = verdict.date_order.unwrap_or_default();
         let plan = super::super::plan::ImportPlan::new(
             dialect(b','), &header, vec![super::super::mapping::Target::New], vec![verdict], 1,
