@@ -444,7 +444,10 @@ async fn a_hostile_or_broken_file_is_refused_by_name_and_nothing_stays() {
         let found = answer.is(422)["errors"][0]["code"].clone();
         assert_eq!(found, code, "{name}: {}", answer.text);
     }
-    let path = format!("{workspace}/imports?list_name=Bad");
+    let path = format!("{workspace}/imports?list_name=Bad&encoding=utf-8");
+    let card = b"BEGIN:VCARD\nFN:Jos\xE9\nEND:VCARD\n".to_vec();
+    let answer = owner.upload(&path, "text/vcard", card).await;
+    assert_eq!(answer.is(422)["errors"][0]["code"], "wrong_encoding");
     owner
         .upload(&path, "image/png", b"x".to_vec())
         .await

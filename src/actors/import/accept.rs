@@ -20,7 +20,7 @@ use super::{refused, table};
 use crate::domain::columns::ColumnSet;
 use crate::domain::import::dialect::Dialect;
 use crate::domain::import::header::{Header, Shape};
-use crate::domain::import::infer::Survey;
+use crate::domain::import::infer::{Inferred, Survey};
 use crate::domain::import::mapping::Mapping;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::ImportPlan;
@@ -150,17 +150,18 @@ pub fn plan(path: &Path, options: &Options, columns: &ColumnSet) -> Result<Inspe
         &table.shape,
     )?;
     let seen = survey(rows, table.dialect, &header, options)?;
+    let ragged = seen.ragged(&table.shape);
+    let count = seen.survey.rows();
+    let inferred = seen.survey.finish();
     let mut said = options.mapping.clone();
-    let unnamed = seen.unnamed(&header, &mut said);
+    let unnamed = name_columns(&header, &inferred, &mut said);
     let targets =
         mapping::map(&header.names, &said, columns, options.create_columns).map_err(refused)?;
-    let count = seen.survey.rows();
-    let ragged = seen.ragged(&table.shape);
     let mut plan = ImportPlan::new(
         table.dialect,
         &header,
         targets,
-        seen.survey.finish(),
+        inferred,
         count,
         options,
         columns,
@@ -180,40 +181,12 @@ pub fn plan(path: &Path, options: &Options, columns: &ColumnSet) -> Result<Inspe
 /// What was seen in all rows of a file.
 struct Seen {
     survey: Survey,
-    /// For each column, whether anything stands in it.
-    filled: Vec<bool>,
     /// Rows with fewer cells than the header, and with more.
     short: u64,
     long: u64,
 }
 
 impl Seen {
-    /// A column without a name and with nothing in it is left out, one with something is called by
-    /// its number; both are said.
-    fn unnamed(&self, header: &Header, said: &mut Mapping) -> Vec<Warning> {
-        let mut warnings = Vec::new();
-        for index in &header.unnamed {
-            let (Some(name), Some(filled)) = (header.names.get(*index), self.filled.get(*index))
-            else {
-                continue;
-            };
-            let number = index + 1;
-            if *filled {
-                warnings.push(Warning::new(
-                    "unnamed_column",
-                    format!("Column {number} has no name; it is called \"{name}\""),
-                ));
-            } else {
-                said.entry(name.clone()).or_insert(None);
-                warnings.push(Warning::new(
-                    "empty_column",
-                    format!("Column {number} has no name and nothing in it; it is left out"),
-                ));
-            }
-        }
-        warnings
-    }
-
     fn ragged(&self, shape: &Shape) -> Vec<Warning> {
         let mut warnings = Vec::new();
         // Elsewhere a row is only as long as it is filled.
@@ -239,6 +212,31 @@ impl Seen {
     }
 }
 
+/// A column without a name and with nothing in it is left out, one with something is called by its
+/// number; both are said.
+fn name_columns(header: &Header, inferred: &[Inferred], said: &mut Mapping) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for index in &header.unnamed {
+        let (Some(name), Some(column)) = (header.names.get(*index), inferred.get(*index)) else {
+            continue;
+        };
+        let number = index + 1;
+        if column.filled > 0 {
+            warnings.push(Warning::new(
+                "unnamed_column",
+                format!("Column {number} has no name; it is called \"{name}\""),
+            ));
+        } else {
+            said.entry(name.clone()).or_insert(None);
+            warnings.push(Warning::new(
+                "empty_column",
+                format!("Column {number} has no name and nothing in it; it is left out"),
+            ));
+        }
+    }
+    warnings
+}
+
 fn survey(
     path: &Path,
     dialect: Dialect,
@@ -253,7 +251,6 @@ fn survey(
     let mut rows = Rows::open(path, dialect, from).map_err(failed)?;
     let mut seen = Seen {
         survey: Survey::new(&header.names, &dialect, options.date_order),
-        filled: vec![false; width],
         short: 0,
         long: 0,
     };
@@ -261,9 +258,6 @@ fn survey(
         seen.short += u64::from(record.len() < width);
         seen.long += u64::from(record.len() > width);
         if overflow(record, width).is_none() {
-            for (filled, cell) in seen.filled.iter_mut().zip(record) {
-                *filled |= !cell.trim().is_empty();
-            }
             seen.survey.take(record);
         } else {
             seen.survey.skip();

@@ -14,6 +14,8 @@ mod table;
 mod expectations;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod readings;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;

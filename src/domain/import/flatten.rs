@@ -11,9 +11,6 @@ use serde_json::value::RawValue;
 /// How deep objects may stand in objects.
 pub const MAX_DEPTH: usize = 16;
 
-/// A cell of a row: where it stood, and what it holds, as text.
-pub type Path<'a> = &'a str;
-
 /// Why an object can't be made a row.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -22,12 +19,12 @@ pub enum Fault {
     TooDeep,
 }
 
-/// Calls `cell` for each cell of the object, in its order. `nested`: objects (and lists of them) are
+/// Calls `cell` with the path and the text of each cell of the object, in its order. `nested`: objects (and lists of them) are
 /// taken apart by path; else they stay one cell of JSON. Answers whether there were any.
 pub fn flatten(
     object: &str,
     nested: bool,
-    cell: &mut dyn FnMut(Path<'_>, &str),
+    cell: &mut dyn FnMut(&str, &str),
 ) -> Result<bool, Fault> {
     let mut deserializer = serde_json::Deserializer::from_str(object);
     let mut walk = Walk {
@@ -54,7 +51,7 @@ struct Walk<'c> {
     nested: bool,
     found: bool,
     too_deep: bool,
-    cell: &'c mut dyn FnMut(Path<'_>, &str),
+    cell: &'c mut dyn FnMut(&str, &str),
 }
 
 impl<'de> Visitor<'de> for &mut Walk<'_> {

@@ -263,7 +263,7 @@ fn named(written: Vec<&str>, record: u32, data_start: u64) -> Result<Header, Ref
     Ok(header)
 }
 
-/// White space that people can't see is theirs to remove.
+/// Line breaks and other characters that people can't see are spaces in a name.
 fn cleaned(written: &str) -> String {
     let name = written.trim();
     if !name.chars().any(char::is_control) {

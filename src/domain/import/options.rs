@@ -21,8 +21,7 @@ pub enum OnError {
 }
 
 /// What a quote mark means in delimited text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Quote {
     /// It opens and closes a cell (RFC 4180).
     #[default]
@@ -32,8 +31,7 @@ pub enum Quote {
 }
 
 /// What becomes of objects in the objects of a JSON file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nested {
     /// Columns named by their path.
     Flatten,
@@ -42,7 +40,7 @@ pub enum Nested {
 }
 
 /// The parameters of an import.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     pub mapping: Mapping,
     /// Columns of the file that the list lacks are made (needs an admin).

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
+use memchr::memmem;
 use tempfile::TempPath;
 use zip::ZipArchive;
 
@@ -103,15 +104,10 @@ fn entries(path: &Path) -> io::Result<usize> {
         }
         let filled = kept + read;
         let bytes = buffer.get(..filled).unwrap_or_default();
-        count += memmem(bytes, MARK);
+        count += memmem::find_iter(bytes, MARK).count();
         kept = (MARK.len() - 1).min(filled);
         buffer.copy_within(filled - kept..filled, 0);
     }
-}
-
-/// How often `mark` occurs; it does not overlap itself.
-pub(super) fn memmem(bytes: &[u8], mark: &[u8]) -> usize {
-    memchr::memmem::find_iter(bytes, mark).count()
 }
 
 /// The workbook that an archive is, if it is one.

@@ -13,23 +13,11 @@ use super::Scratch;
 use crate::actors::import::reader::{ReadError, place};
 use crate::domain::import::Refusal;
 
-/// What was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    encoding: &'static Encoding,
-}
-
-impl Found {
-    pub(super) fn name(self) -> &'static str {
-        self.encoding.name()
-    }
-}
-
 const CHUNK: usize = 256 * 1024;
 
 /// Finds the encoding of a file, or takes the one that was said. Refuses `bad_value` (no encoding of
-/// that name), `unknown_encoding`.
-pub(super) fn find(path: &Path, said: Option<&str>) -> Result<Found, ReadError> {
+/// that name), `wrong_encoding`, `unknown_encoding`.
+pub(super) fn find(path: &Path, said: Option<&str>) -> Result<&'static Encoding, ReadError> {
     if let Some(label) = said {
         let encoding = Encoding::for_label(label.as_bytes()).ok_or_else(|| {
             Refusal::at(
@@ -38,7 +26,15 @@ pub(super) fn find(path: &Path, said: Option<&str>) -> Result<Found, ReadError> 
                 format!("`{label}` names no encoding of text"),
             )
         })?;
-        return Ok(Found { encoding });
+        // Any other is found out when it is decoded.
+        if encoding == UTF_8
+            && let Some(offset) = Signs::of(path)?.invalid
+        {
+            let (line, column) = place(path, offset)?;
+            let told = format!("The file is not UTF-8: line {line}, column {column}");
+            return Err(Refusal::at("/encoding", "wrong_encoding", told).into());
+        }
+        return Ok(encoding);
     }
     let mut start = [0; 4];
     let read = File::open(path)?.read(&mut start)?;
@@ -52,18 +48,16 @@ pub(super) fn find(path: &Path, said: Option<&str>) -> Result<Found, ReadError> 
         .into());
     }
     if let Some((encoding, _)) = Encoding::for_bom(start) {
-        return Ok(Found { encoding });
+        return Ok(encoding);
     }
     let signs = Signs::of(path)?;
     match signs {
-        Signs { invalid: None, .. } => Ok(Found { encoding: UTF_8 }),
+        Signs { invalid: None, .. } => Ok(UTF_8),
         Signs {
             characters: 0,
             controls: false,
             ..
-        } => Ok(Found {
-            encoding: WINDOWS_1252,
-        }),
+        } => Ok(WINDOWS_1252),
         Signs {
             invalid: Some(offset),
             ..
@@ -149,15 +143,15 @@ impl Signs {
 /// The file in UTF-8; None: it is that already.
 pub(super) fn to_utf8(
     path: &Path,
-    found: Found,
+    encoding: &'static Encoding,
     scratch: &Scratch,
 ) -> Result<Option<TempPath>, ReadError> {
-    if found.encoding == UTF_8 {
+    if encoding == UTF_8 {
         return Ok(None);
     }
     let mut file = File::open(path)?;
     let mut out = scratch.file()?;
-    let mut decoder = found.encoding.new_decoder_with_bom_removal();
+    let mut decoder = encoding.new_decoder_with_bom_removal();
     let mut bytes = vec![0; CHUNK];
     let mut text = vec![0; CHUNK * 4];
     let mut read_before = 0_u64;
@@ -179,7 +173,7 @@ pub(super) fn to_utf8(
                         "wrong_encoding",
                         format!(
                             "The file is not {}: byte {read_before} stands for no character",
-                            found.name()
+                            encoding.name()
                         ),
                     )
                     .into());

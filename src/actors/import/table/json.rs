@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use super::rewrite::Rows;
-use super::{Scratch, Table, WRITTEN};
+use super::{Scratch, Table, UTF_8, WRITTEN};
 use crate::actors::import::reader::{ReadError, place};
 use crate::domain::import::flatten::{self, flatten};
 use crate::domain::import::format::Format;
@@ -50,7 +50,7 @@ pub(super) fn read(
     let (file, names) = rows.finish()?;
     Ok(Table {
         format: Format::Json,
-        encoding: "UTF-8",
+        encoding: UTF_8,
         dialect: WRITTEN,
         shape: Shape::Named(names),
         warnings: Vec::new(),

@@ -37,7 +37,8 @@ pub struct Table {
     pub rewritten: Option<TempPath>,
 }
 
-/// The form that tables are written in.
+/// The encoding and the form that tables are written in.
+const UTF_8: &str = "UTF-8";
 const WRITTEN: Dialect = Dialect {
     delimiter: b',',
     quote: Some(b'"'),
@@ -50,83 +51,78 @@ const WRITTEN: Dialect = Dialect {
 /// `unknown_encoding`.
 pub fn open(path: &Path, options: &Options) -> Result<Table, ReadError> {
     let scratch = Scratch::beside(path);
-    match format::recognise(&sample(path)?.0)? {
-        Kind::Zip if archive::workbook(path)?.is_none() => {
-            let (unpacked, name) = archive::unzip(path, options.entry.as_deref(), &scratch)?;
-            inner(unpacked, &name, options, &scratch)
-        }
-        Kind::Gzip => inner(archive::gunzip(path, &scratch)?, "", options, &scratch),
-        kind => plain(path, None, kind, options, &scratch),
-    }
-}
-
-fn inner(
-    unpacked: TempPath,
-    name: &str,
-    options: &Options,
-    scratch: &Scratch,
-) -> Result<Table, ReadError> {
-    let kind = format::recognise(&sample(&unpacked)?.0)?;
-    let packed = kind == Kind::Gzip || kind == Kind::Zip && archive::workbook(&unpacked)?.is_none();
-    if packed {
-        return Err(Refusal::file(
+    let (unpacked, name) = match content(path)? {
+        Content::Zip => archive::unzip(path, options.entry.as_deref(), &scratch)?,
+        Content::Gzip => (archive::gunzip(path, &scratch)?, String::new()),
+        Content::Workbook(format) => return sheet(path, format, options, &scratch),
+        Content::Text => return text(path, options, &scratch),
+    };
+    match content(&unpacked)? {
+        Content::Zip | Content::Gzip => Err(Refusal::file(
             "nested_archive",
             format!("The archive holds another archive {name}; unpack it and send the file in it"),
         )
-        .into());
-    }
-    let path = unpacked.to_path_buf();
-    plain(&path, Some(unpacked), kind, options, scratch)
-}
-
-fn plain(
-    path: &Path,
-    owned: Option<TempPath>,
-    kind: Kind,
-    options: &Options,
-    scratch: &Scratch,
-) -> Result<Table, ReadError> {
-    let declared = options.declared;
-    match kind {
-        Kind::Text | Kind::Gzip => text(path, owned, options, scratch),
-        Kind::Zip => {
-            let format = archive::workbook(path)?.unwrap_or(Format::Xlsx);
-            format.agrees_with(declared)?;
-            sheet::read(path, format, options.sheet.as_deref(), scratch)
-        }
-        Kind::Compound => {
-            Format::Xls.agrees_with(declared.filter(|declared| *declared != Format::Xlsx))?;
-            sheet::read(path, Format::Xls, options.sheet.as_deref(), scratch)
+        .into()),
+        Content::Workbook(format) => sheet(&unpacked, format, options, &scratch),
+        Content::Text => {
+            let mut table = text(&unpacked, options, &scratch)?;
+            table.rewritten = table.rewritten.or(Some(unpacked));
+            Ok(table)
         }
     }
 }
 
-fn text(
+/// What a file is, as far as it must be known to open it.
+enum Content {
+    Zip,
+    Gzip,
+    Workbook(Format),
+    Text,
+}
+
+fn content(path: &Path) -> Result<Content, ReadError> {
+    Ok(match format::recognise(&sample(path)?.0)? {
+        Kind::Zip => archive::workbook(path)?.map_or(Content::Zip, Content::Workbook),
+        Kind::Gzip => Content::Gzip,
+        Kind::Compound => Content::Workbook(Format::Xls),
+        Kind::Text => Content::Text,
+    })
+}
+
+fn sheet(
     path: &Path,
-    owned: Option<TempPath>,
+    format: Format,
     options: &Options,
     scratch: &Scratch,
 ) -> Result<Table, ReadError> {
+    // An encrypted XLSX is the kind of file that an XLS is: it is refused as what it is.
+    let declared = options
+        .declared
+        .filter(|declared| !(format == Format::Xls && *declared == Format::Xlsx));
+    format.agrees_with(declared)?;
+    sheet::read(path, format, options.sheet.as_deref(), scratch)
+}
+
+fn text(path: &Path, options: &Options, scratch: &Scratch) -> Result<Table, ReadError> {
     let found = encoding::find(path, options.encoding.as_deref())?;
     let decoded = encoding::to_utf8(path, found, scratch)?;
-    let file = decoded.or(owned);
-    let here: PathBuf = file.as_deref().unwrap_or(path).to_owned();
-    let (start, whole) = sample(&here)?;
+    let here = decoded.as_deref().unwrap_or(path);
+    let (start, whole) = sample(here)?;
     let format = format::text_format(&start, options.declared);
     if start.iter().all(u8::is_ascii_whitespace) {
         return Err(Refusal::file("empty_file", "There is nothing in the file").into());
     }
     format.agrees_with(options.declared)?;
     let mut table = match format {
-        Format::Json => json::read(&here, options.nested, scratch)?,
-        Format::Vcard => vcard::read(&here, scratch)?,
+        Format::Json => json::read(here, options.nested, scratch)?,
+        Format::Vcard => vcard::read(here, scratch)?,
         _ => Table {
             format,
-            encoding: found.name(),
+            encoding: UTF_8,
             dialect: dialect::detect(&start, whole, options.delimiter, options.quote)?,
             shape: Shape::default(),
             warnings: Vec::new(),
-            rewritten: file,
+            rewritten: decoded,
         },
     };
     table.encoding = found.name();

@@ -115,11 +115,7 @@ impl Rows {
     /// Writes the row and begins the next. A row of nothing is a row all the same: `""`.
     pub(super) fn end_row(&mut self) -> Result<(), ReadError> {
         let row = self.row.get(..self.filled.max(1)).unwrap_or_default();
-        if row.is_empty() {
-            write_row(&mut self.out, &[String::new()])?;
-        } else {
-            write_row(&mut self.out, row)?;
-        }
+        write_row(&mut self.out, row)?;
         for cell in &mut self.row {
             cell.clear();
         }
@@ -132,8 +128,12 @@ impl Rows {
     }
 }
 
-/// Writes a record as RFC 4180 has it; one without cells is a blank line.
+/// Writes a record as RFC 4180 has it; one of nothing is `""`, for a blank line is no record. (Not by
+/// the `csv` crate: its writer can't leave a line blank between records, as sheets need it.)
 pub(super) fn write_row(out: &mut Rewrite, cells: &[String]) -> io::Result<()> {
+    if cells.iter().all(String::is_empty) && cells.len() <= 1 {
+        return out.write_all(b"\"\"\n");
+    }
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
             out.write_all(b",")?;
@@ -145,8 +145,6 @@ pub(super) fn write_row(out: &mut Rewrite, cells: &[String]) -> io::Result<()> {
             out.write_all(b"\"")?;
             out.write_all(cell.replace('"', "\"\"").as_bytes())?;
             out.write_all(b"\"")?;
-        } else if cell.is_empty() && cells.len() == 1 {
-            out.write_all(b"\"\"")?;
         } else {
             out.write_all(cell.as_bytes())?;
         }

@@ -5,17 +5,19 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use calamine::{
     Data, DataRef, ExcelDateTime, Ods, Reader, SheetType, SheetVisible, Xls, Xlsx, XlsxError,
 };
+use memchr::memmem;
+use tempfile::TempPath;
 
-use super::archive::{allowance, copy_bounded, expands_too_far, memmem, open_zip};
+use super::archive::{allowance, copy_bounded, expands_too_far, open_zip};
 use super::rewrite::{Rewrite, write_row};
-use super::{Scratch, Table, WRITTEN};
+use super::{Scratch, Table, UTF_8, WRITTEN};
 use crate::actors::import::reader::ReadError;
 use crate::domain::import::format::Format;
 use crate::domain::import::header::Shape;
@@ -101,8 +103,8 @@ fn read_sheet(
             )?;
         }
     }
-    let (file, width, errors) = grid.finish()?;
-    if let Some((first, count)) = errors {
+    let sheet = grid.finish()?;
+    if let Some((first, count)) = sheet.errors {
         warnings.push(Warning::new(
             "error_cells",
             format!("{count} cells hold an error instead of a value and are left empty; the first is {first}"),
@@ -110,11 +112,13 @@ fn read_sheet(
     }
     Ok(Table {
         format,
-        encoding: "UTF-8",
+        encoding: UTF_8,
         dialect: WRITTEN,
-        shape: Shape::Headed { width: Some(width) },
+        shape: Shape::Headed {
+            width: Some(sheet.width),
+        },
         warnings,
-        rewritten: Some(file),
+        rewritten: Some(sheet.rows),
     })
 }
 
@@ -255,7 +259,7 @@ fn check_xlsx(path: &Path) -> Result<bool, ReadError> {
         copy_bounded(entry, std::io::sink(), &mut left, |chunk| {
             bytes += u64::try_from(chunk.len()).unwrap_or(0);
             if sheet {
-                merged |= memmem(chunk, b"mergeCell ") > 0;
+                merged |= memmem::find(chunk, b"mergeCell ").is_some();
             } else {
                 marks += memchr::memchr_iter(b'<', chunk).count();
             }
@@ -298,7 +302,10 @@ fn check_ods(path: &Path) -> Result<bool, ReadError> {
     if ods_cells(&content).is_none_or(|cells| cells > MAX_ODS_CELLS) {
         return Err(too_large().into());
     }
-    Ok(memmem(&content, b"number-columns-spanned") + memmem(&content, b"number-rows-spanned") > 0)
+    let marks: [&[u8]; 2] = [b"number-columns-spanned", b"number-rows-spanned"];
+    Ok(marks
+        .iter()
+        .any(|mark| memmem::find(&content, mark).is_some()))
 }
 
 /// Cells of the content, repeated ones counted as often: an upper bound. None: beyond all numbers.
@@ -391,8 +398,6 @@ impl<'a> From<&'a DataRef<'a>> for Value<'a> {
             DataRef::DurationIso(text) => Value::Span(text),
             DataRef::Error(_) => Value::Error,
             DataRef::Empty => Value::Empty,
-            #[expect(unreachable_patterns, reason = "the crate may add kinds of cells")]
-            _ => Value::Empty,
         }
     }
 }
@@ -409,8 +414,6 @@ impl<'a> From<&'a Data> for Value<'a> {
             Data::DurationIso(text) => Value::Span(text),
             Data::Error(_) => Value::Error,
             Data::Empty => Value::Empty,
-            #[expect(unreachable_patterns, reason = "the crate may add kinds of cells")]
-            _ => Value::Empty,
         }
     }
 }
@@ -480,10 +483,10 @@ impl Grid {
     }
 
     fn end_row(&mut self) -> std::io::Result<()> {
-        write_row(
-            &mut self.out,
-            self.row.get(..self.filled).unwrap_or_default(),
-        )?;
+        match self.row.get(..self.filled).unwrap_or_default() {
+            [] => self.out.write_all(b"\n")?,
+            row => write_row(&mut self.out, row)?,
+        }
         self.width = self.width.max(self.filled);
         for cell in self.row.iter_mut().take(self.filled) {
             cell.clear();
@@ -493,11 +496,23 @@ impl Grid {
         Ok(())
     }
 
-    #[expect(clippy::type_complexity, reason = "read once, right above")]
-    fn finish(mut self) -> Result<(tempfile::TempPath, usize, Option<(String, u64)>), ReadError> {
+    /// The rows on disk, with the last of them.
+    fn finish(mut self) -> Result<Sheet, ReadError> {
         self.end_row()?;
-        Ok((self.out.finish()?, self.width, self.errors))
+        Ok(Sheet {
+            rows: self.out.finish()?,
+            width: self.width,
+            errors: self.errors,
+        })
     }
+}
+
+/// A sheet that is written out.
+struct Sheet {
+    rows: TempPath,
+    width: usize,
+    /// As in [`Grid`].
+    errors: Option<(String, u64)>,
 }
 
 fn write_value(value: &Value<'_>, cell: &mut String) {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::rewrite::Rows;
-use super::{Scratch, Table, WRITTEN};
+use super::{Scratch, Table, UTF_8, WRITTEN};
 use crate::actors::import::reader::ReadError;
 use crate::domain::import::format::Format;
 use crate::domain::import::header::Shape;
@@ -37,6 +37,7 @@ pub(super) fn read(path: &Path, scratch: &Scratch) -> Result<Table, ReadError> {
             )
             .into());
         }
+        // It was found to be UTF-8, or made so, before.
         let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line));
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
         if let Some(card) = cards.line(text) {
@@ -71,7 +72,7 @@ pub(super) fn read(path: &Path, scratch: &Scratch) -> Result<Table, ReadError> {
     let (file, names) = rows.finish()?;
     Ok(Table {
         format: Format::Vcard,
-        encoding: "UTF-8",
+        encoding: UTF_8,
         dialect: WRITTEN,
         shape: Shape::Named(names),
         warnings,

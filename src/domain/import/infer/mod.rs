@@ -28,6 +28,8 @@ pub const PHONE_REGION: &str = "US";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inferred {
     pub ty: ColumnType,
+    /// Values that are not blank.
+    pub filled: u64,
     /// Of a selection, in order of first appearance.
     pub choices: Vec<String>,
     /// ISO 4217, of a currency.
@@ -295,6 +297,7 @@ impl Values {
         };
         let mut verdict = Inferred {
             ty: ColumnType::Text,
+            filled: self.filled,
             choices: Vec::new(),
             currency: None,
             date_order: None,
