@@ -17,6 +17,7 @@ mod m20261123_000012_forms;
 mod m20261123_000014_undo;
 mod m20261123_000015_by_key;
 mod m20261123_000016_unique;
+mod m20261124_000017_job_runs;
 mod script;
 
 /// All migrations, oldest first. Run as the owner of the database, never as the app's role.
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000014_undo::MIGRATION),
             Box::new(m20261123_000015_by_key::MIGRATION),
             Box::new(m20261123_000016_unique::MIGRATION),
+            Box::new(m20261124_000017_job_runs::MIGRATION),
         ]
     }
 }

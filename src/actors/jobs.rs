@@ -12,14 +12,14 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::import::accept::{discard, path_of};
+use super::import::accept::{discard_all, rows_of};
 use super::import::batch::{BatchSink, BatchSize, ImportBatch, ImportedBatch, Target};
 use super::import::sweep::sweep;
 use super::import::{Ended, ImportJob, Patience, start};
 use super::registry::Registry;
 use super::workspace::{AdminCommand, Command, JobNews, Outcome, Request, Shape, WorkspaceHandle};
 use crate::domain::edit::list_of;
-use crate::domain::import::plan::ImportPlan;
+use crate::domain::import::proposal::Proposal;
 use crate::domain::log::Actor;
 use crate::error::AppError;
 use crate::ids::{JobId, UserId, WorkspaceId};
@@ -124,13 +124,10 @@ impl Jobs {
     }
 
     async fn claim(self: &Arc<Self>) -> Result<(), StoreError> {
-        let free = u16::try_from(self.room.available_permits()).unwrap_or(0);
-        if free == 0 {
-            return Ok(());
-        }
-        let claimed = jobs::claim_due(&self.db, &self.owner, LEASE, free).await?;
-        for (workspace, job) in claimed {
-            let Ok(room) = Arc::clone(&self.room).acquire_owned().await else {
+        // One by one: the next is of whoever has the fewest under way.
+        while let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+            let claimed = jobs::claim_due(&self.db, &self.owner, LEASE, 1).await?;
+            let Some((workspace, job)) = claimed.into_iter().next() else {
                 return Ok(());
             };
             let jobs = Arc::clone(self);
@@ -191,7 +188,7 @@ impl Jobs {
     ) -> Result<(), AppError> {
         // Its end was told with its last batch.
         if matches!(ended, Ended::Succeeded(_)) {
-            return discard(path_of(&self.uploads, id)).await;
+            return discard_all(&self.uploads, id).await;
         }
         let job = find(&self.db, workspace, id).await?;
         match ended {
@@ -206,7 +203,7 @@ impl Jobs {
             Ended::Failed(error, errors) => self.fail(workspace, &job, &error, errors).await?,
         }
         // Before its end is told, which may fail: nobody else would.
-        discard(path_of(&self.uploads, id)).await?;
+        discard_all(&self.uploads, id).await?;
         let handle = self.registry.open(workspace).await?;
         handle.announce(news(&find(&self.db, workspace, id).await?));
         Ok(())
@@ -273,8 +270,10 @@ async fn load(
     if job.state != "running" || job.lease_owner.as_deref() != Some(owner) {
         return Ok(None);
     }
-    let plan: ImportPlan =
+    let proposal: Proposal =
         serde_json::from_value(job.params.clone()).map_err(AppError::internal)?;
+    let unplanned = || AppError::internal(anyhow::anyhow!("an import without a plan"));
+    let plan = proposal.plan.ok_or_else(unplanned)?;
     let handle = registry.open(workspace).await?;
     let snapshot = handle.snapshot();
     let list = list_of(job.list.ok_or_else(AppError::not_found)?, &snapshot.schema)?;
@@ -284,7 +283,7 @@ async fn load(
     let version = u64::try_from(snapshot.schema_version).unwrap_or(0);
     let target = Target::new(id, list.id, version, &plan, &list.columns, Arc::new(people))?;
     Ok(Some(ImportJob {
-        path: path_of(uploads, id),
+        path: rows_of(uploads, id, proposal.rows_file.as_deref()),
         plan,
         target,
         size: BatchSize::default(),

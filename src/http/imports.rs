@@ -4,22 +4,18 @@ use actix_multipart::{Field, Multipart};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::StreamExt as _;
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::extract::{Access, Caller, access, path_id, remember, state};
-use super::problem::respond;
-use super::submit::{admin, admin_answer};
-use crate::actors::import::{accept, refused};
-use crate::actors::workspace::{AdminCommand, Remember};
-use crate::domain::columns::ColumnSet;
+use super::import_runs::{Proposed, Said, make_columns, make_list, parameters, propose};
+use super::jobs::accepted;
+use super::submit::admin_answer;
+use crate::actors::import::accept;
+use crate::actors::workspace::{AdminCommand, Answer, Remember};
 use crate::domain::edit::list_of;
 use crate::domain::import::format::Format;
 use crate::domain::import::options::Options;
-use crate::domain::import::plan::ImportPlan;
-use crate::domain::roles::Action;
-use crate::domain::schema_change::ColumnSpec;
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{JobId, ListId};
 use crate::store::jobs::NewJob;
@@ -33,18 +29,24 @@ pub async fn into_list(
     caller: Caller,
     payload: web::Payload,
 ) -> Result<HttpResponse, AppError> {
-    let (mut options, _) = options(&request)?;
-    let action = if options.create_columns {
-        Action::WriteSchema
-    } else {
-        Action::WriteItems
-    };
-    let access = access(&request, &caller, action).await?;
+    let mut said = Said::read(parameters(&request), false)?;
+    let access = access(&request, &caller, said.action()).await?;
     let list = list_of(path_id(&request, "list_id")?, &access.snapshot.schema)?;
-    let mut received = receive(&request, payload, &mut options).await?;
-    let plan = received.inspect(options, list.columns.clone()).await?;
-    add_columns(&access, &caller, list.id, &plan).await?;
-    queue(&request, &access, &caller, list.id, received, &plan).await
+    let received = receive(&request, payload, &mut said.options).await?;
+    let path = received.upload.path();
+    let proposed = propose(&request, &access, &caller, path, said, Some(list)).await?;
+    if let Some(plan) = proposed.due() {
+        make_columns(&access, &caller, list.id, plan).await?;
+    }
+    queue(
+        &request,
+        &access,
+        &caller,
+        Some(list.id),
+        received,
+        proposed,
+    )
+    .await
 }
 
 /// Into a list made from the file.
@@ -53,31 +55,21 @@ pub async fn into_new_list(
     caller: Caller,
     payload: web::Payload,
 ) -> Result<HttpResponse, AppError> {
-    let (mut options, name) = options(&request)?;
-    options.create_columns = true;
-    let access = access(&request, &caller, Action::WriteSchema).await?;
+    let mut said = Said::read(parameters(&request), true)?;
+    let access = access(&request, &caller, said.action()).await?;
+    let name = said.list_name.clone();
     let name =
         name.ok_or_else(|| AppError::field("/list_name", "required", "name the new list"))?;
-    let mut received = receive(&request, payload, &mut options).await?;
-    let plan = received.inspect(options, ColumnSet::default()).await?;
-    let list = list_for(&access, &caller, &received);
-    let known = || access.handle.snapshot().schema.lists.contains_key(&list);
-    if !known() {
-        let command = AdminCommand::CreateList {
-            id: list,
-            name,
-            columns: specs(&plan),
-            location: String::new(),
-        };
-        let made = admin(&access, &caller, None, command).await;
-        // A copy of this request may have been faster.
-        if let Err(error) = made
-            && !known()
-        {
-            return Err(error);
-        }
+    let received = receive(&request, payload, &mut said.options).await?;
+    let path = received.upload.path();
+    let proposed = propose(&request, &access, &caller, path, said, None).await?;
+    let mut made = None;
+    if let Some(plan) = proposed.due() {
+        let list = list_for(&access, &caller, &received);
+        make_list(&access, &caller, list, name, plan).await?;
+        made = Some(list);
     }
-    queue(&request, &access, &caller, list, received, &plan).await
+    queue(&request, &access, &caller, made, received, proposed).await
 }
 
 /// The id of the list to be made: the same for each copy of a request with a key, so that they make
@@ -103,18 +95,6 @@ struct Received {
     upload: accept::Upload,
     file_name: Option<String>,
     remember: Option<Remember>,
-}
-
-impl Received {
-    async fn inspect(
-        &mut self,
-        options: Options,
-        columns: ColumnSet,
-    ) -> Result<ImportPlan, AppError> {
-        let inspected = accept::inspect(self.upload.path().to_owned(), options, columns).await?;
-        self.upload.rewritten(inspected.rows);
-        Ok(inspected.plan)
-    }
 }
 
 /// Takes the file in, as the body itself or as the part `file` of a form (RFC 7578).
@@ -201,82 +181,29 @@ fn declared(essence: &str) -> Result<Option<Format>, AppError> {
     ))
 }
 
-/// The parameters, and the name of a list to be made.
-fn options(request: &HttpRequest) -> Result<(Options, Option<String>), AppError> {
-    let pairs: Vec<(String, String)> =
-        url::form_urlencoded::parse(request.query_string().as_bytes())
-            .into_owned()
-            .collect();
-    let name = pairs
-        .iter()
-        .find(|(key, _)| key == "list_name")
-        .map(|(_, name)| name.clone());
-    let makes_list = request.match_info().get("list_id").is_none();
-    if makes_list
-        && pairs
-            .iter()
-            .any(|(key, value)| key == "create_columns" && value == "false")
-    {
-        let message = "a list that is made from the file has its columns from it too";
-        return Err(AppError::field("/create_columns", "bad_value", message));
-    }
-    let rest = pairs
-        .iter()
-        .filter(|(key, _)| !(makes_list && key == "list_name"))
-        .map(|(key, value)| (key.as_str(), value.as_str()));
-    let options = Options::parse(rest).map_err(refused)?;
-    Ok((options, name))
-}
-
-async fn add_columns(
-    access: &Access,
-    caller: &Caller,
-    list: ListId,
-    plan: &ImportPlan,
-) -> Result<(), AppError> {
-    let specs = specs(plan);
-    if specs.is_empty() {
-        return Ok(());
-    }
-    admin(
-        access,
-        caller,
-        None,
-        AdminCommand::AddColumns { list, specs },
-    )
-    .await
-    .map(drop)
-}
-
-fn specs(plan: &ImportPlan) -> Vec<ColumnSpec> {
-    plan.new_columns()
-        .map(|column| ColumnSpec {
-            key: column.key.clone(),
-            name: Some(column.name.clone()),
-            ty: column.ty.as_str().to_owned(),
-            options: Some(column.options.clone()),
-            required: false,
-            unique: false,
-            default: None::<Box<RawValue>>,
-        })
-        .collect()
-}
-
 async fn queue(
     request: &HttpRequest,
     access: &Access,
     caller: &Caller,
-    list: ListId,
+    list: Option<ListId>,
     received: Received,
-    plan: &ImportPlan,
+    proposed: Proposed,
 ) -> Result<HttpResponse, AppError> {
     let state = state(request)?;
     let Received {
         job,
-        upload,
+        mut upload,
         file_name,
         remember,
     } = received;
+    let Proposed {
+        proposal,
+        rows,
+        tried,
+    } = proposed;
+    // One that waits keeps the file as it came: an answer may have it read otherwise.
+    let waits = tried.is_some();
+    upload.rewritten(rows.filter(|_| !waits));
     let (file_size, sha256) = (upload.size, upload.sha256);
     // The file stays before the job is known: one without the other is swept, a job without its
     // file could never run.
@@ -286,21 +213,20 @@ async fn queue(
     let new = NewJob {
         id: job,
         kind: "import",
-        list: Some(list),
+        list,
         created_by: caller.0.user,
-        params: serde_json::to_value(plan).map_err(AppError::internal)?,
+        params: serde_json::to_value(&proposal).map_err(AppError::internal)?,
         file_name,
         file_size,
         sha256,
         total_bytes,
-        data_start: plan.data_start,
+        data_start: proposal.plan.map_or(0, |plan| plan.data_start),
+        tried,
     };
     let command = AdminCommand::QueueImport { job: Box::new(new) };
     let queued = admin_answer(&access.handle, caller, remember, command).await;
-    let ours = queued.as_ref().is_ok_and(|(answer, _)| {
-        let body = answer.body.as_ref();
-        body.is_some_and(|body| body.get().contains(&job.to_string()))
-    });
+    let answered = queued.as_ref().ok().and_then(|(answer, _)| job_of(answer));
+    let ours = answered == Some(job);
     // Refused, or the answer to an earlier copy, which has its own file. Of a fault nobody knows yet
     // whether there is a job now: then the file is swept, or used.
     let fault = queued
@@ -311,5 +237,17 @@ async fn queue(
     } else if !fault {
         accept::discard(path).await?;
     }
-    queued.map(|(answer, seq)| respond(answer, seq))
+    let (_, seq) = queued?;
+    accepted(request, access, answered.unwrap_or(job), seq).await
+}
+
+/// The job that an answer tells of.
+fn job_of(answer: &Answer) -> Option<JobId> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        id: JobId,
+    }
+    let body = answer.body.as_ref()?;
+    let told: Told = serde_json::from_str(body.get()).ok()?;
+    Some(told.id)
 }

@@ -1,6 +1,6 @@
 //! Jobs: how they stand, what went wrong, and their end.
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use crate::actors::import::accept;
 use crate::actors::workspace::AdminCommand;
 use crate::domain::import::format::Format;
 use crate::domain::import::plan::{ImportPlan, PlannedColumn, PlannedTarget};
+use crate::domain::import::proposal::Proposal;
 use crate::domain::item::time;
 use crate::domain::roles::{Action, Role};
 use crate::error::AppError;
@@ -43,6 +44,8 @@ pub struct JobOut {
     counts: CountsOut,
     /// What was found in the file, and where its columns go; of an import.
     plan: Option<PlanOut>,
+    /// What a person has to decide before it may run, each by the parameter at `path`.
+    questions: Vec<QuestionOut>,
     #[schema(value_type = Option<Object>)]
     error: Option<serde_json::Value>,
 }
@@ -71,6 +74,16 @@ struct PlannedOut {
     #[serde(rename = "type")]
     ty: Option<&'static str>,
     confidence: Option<u8>,
+    /// The first values that are not blank.
+    samples: Vec<String>,
+}
+
+/// What a person has to decide.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct QuestionOut {
+    path: String,
+    code: String,
+    message: String,
 }
 
 /// What a person should know about the file.
@@ -109,6 +122,7 @@ impl From<PlannedColumn> for PlannedOut {
         };
         PlannedOut {
             source: column.source,
+            samples: column.samples,
             key,
             ty: made.map(|(ty, _)| ty.as_str()),
             confidence: made.map(|(_, confidence)| confidence),
@@ -138,8 +152,13 @@ impl From<Job> for JobOut {
             failed,
         } = job.counts;
         // What is no plan (a job of another kind) has none to show.
-        let plan = serde_json::from_value::<ImportPlan>(job.params).ok();
-        let plan = plan.map(PlanOut::from);
+        let proposal = serde_json::from_value::<Proposal>(job.params).unwrap_or_default();
+        let plan = proposal.plan.map(PlanOut::from);
+        let questions = proposal.questions.into_iter().map(|asked| QuestionOut {
+            path: asked.path,
+            code: asked.code,
+            message: asked.message,
+        });
         JobOut {
             id: job.id,
             kind: job.kind,
@@ -161,6 +180,7 @@ impl From<Job> for JobOut {
                 failed,
             },
             plan,
+            questions: questions.collect(),
             error: job.error,
         }
     }
@@ -197,6 +217,27 @@ pub async fn index(request: HttpRequest, caller: Caller) -> Result<HttpResponse,
     Ok(json_at(access.snapshot.seq, body))
 }
 
+/// 202 with the job, after the change at `seq`: one that waits for a person as it stands; any other as it
+/// was queued, however far it is by now, so that copies of a request have one answer.
+pub(super) async fn accepted(
+    request: &HttpRequest,
+    access: &Access,
+    id: JobId,
+    seq: i64,
+) -> Result<HttpResponse, AppError> {
+    let mut job = stored(request, access, id).await?;
+    if job.state != "needs_input" {
+        job.state = "queued".to_owned();
+        job.counts = Counts::default();
+        job.checkpoint_bytes = 0;
+        job.finished_at = None;
+        job.error = None;
+    }
+    let mut answer = json_at(seq, serde_json::json!(JobOut::from(job)).to_string());
+    *answer.status_mut() = StatusCode::ACCEPTED;
+    Ok(answer)
+}
+
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let job = find(&request, &access).await?;
@@ -206,8 +247,24 @@ pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, 
     ))
 }
 
+/// The job, if the caller may decide about it: whoever started it, and admins.
+pub(super) async fn own(
+    request: &HttpRequest,
+    access: &Access,
+    caller: &Caller,
+) -> Result<Job, AppError> {
+    let job = find(request, access).await?;
+    if job.created_by != caller.0.user && access.role < Role::Admin {
+        return Err(AppError::forbidden());
+    }
+    Ok(job)
+}
+
 pub(super) async fn find(request: &HttpRequest, access: &Access) -> Result<Job, AppError> {
-    let id: JobId = path_id(request, "job_id")?;
+    stored(request, access, path_id(request, "job_id")?).await
+}
+
+async fn stored(request: &HttpRequest, access: &Access, id: JobId) -> Result<Job, AppError> {
     let state = state(request)?;
     let mut tx = Tx::begin(&state.db, access.snapshot.id, Purpose::Read).await?;
     let job = jobs::get(tx.conn(), access.snapshot.id, id)
@@ -351,15 +408,12 @@ fn guard(value: &str) -> String {
 pub async fn cancel(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::WriteItems).await?;
-    let job = find(&request, &access).await?;
-    if job.created_by != caller.0.user && access.role < Role::Admin {
-        return Err(AppError::forbidden());
-    }
+    let job = own(&request, &access, &caller).await?;
     let command = AdminCommand::CancelImport { job: job.id };
     let cancelled = admin(&access, &caller, remember, command).await?;
     // One that was still queued has no runner who would.
-    let file = accept::path_of(state(&request)?.jobs.uploads(), job.id);
-    if let Err(error) = accept::discard(file).await {
+    let uploads = state(&request)?.jobs.uploads().clone();
+    if let Err(error) = accept::discard_all(&uploads, job.id).await {
         tracing::warn!(%error, job = %job.id, "the file of a cancelled job stays until it is swept");
     }
     Ok(cancelled)

@@ -13,6 +13,7 @@ mod extract;
 mod forms;
 pub mod health;
 pub mod identity;
+mod import_runs;
 mod imports;
 mod invites;
 mod items;

@@ -31,6 +31,19 @@ pub struct NewJob {
     pub total_bytes: u64,
     /// Where the data begin in the file: the first checkpoint.
     pub data_start: u64,
+    /// It waits for a person (`needs_input`), who sees what would become of the rows; None: it is due.
+    pub tried: Option<JobProgress>,
+}
+
+impl NewJob {
+    /// The state in which it begins.
+    pub fn state(&self) -> &'static str {
+        if self.tried.is_some() {
+            "needs_input"
+        } else {
+            "queued"
+        }
+    }
 }
 
 /// What has become of the rows read: `read` is the sum of the other five.
@@ -108,17 +121,18 @@ pub struct RowError {
     pub message: String,
 }
 
-/// Puts a job into the queue.
+/// Stores a job: in the queue, unless it waits for a person.
 pub async fn create(
     connection: &mut PgConnection,
     workspace: WorkspaceId,
     job: &NewJob,
 ) -> Result<(), sqlx::Error> {
+    let tried = job.tried.clone().unwrap_or_default();
     sqlx::query(
         "INSERT INTO estatebase.jobs
              (workspace_id, id, kind, list_id, created_by, params, file_name, file_size, sha256,
-              total_bytes, checkpoint_bytes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+              total_bytes, checkpoint_bytes, state, read, created, skipped, failed)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(workspace.uuid())
     .bind(job.id.uuid())
@@ -131,9 +145,53 @@ pub async fn create(
     .bind(job.sha256.as_slice())
     .bind(signed(job.total_bytes)?)
     .bind(signed(job.data_start)?)
-    .execute(connection)
-    .await
-    .map(|_| ())
+    .bind(job.state())
+    .bind(signed(tried.read)?)
+    .bind(signed(tried.created)?)
+    .bind(signed(tried.skipped)?)
+    .bind(signed(tried.failed)?)
+    .execute(&mut *connection)
+    .await?;
+    insert_errors(connection, workspace, job.id, &tried.errors).await
+}
+
+/// A job that waits for a person is planned anew, or (without `tried`) put into the queue. False: it
+/// does not wait.
+pub async fn replan(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    job: &NewJob,
+) -> Result<bool, sqlx::Error> {
+    let tried = job.tried.clone().unwrap_or_default();
+    let done = sqlx::query(
+        "UPDATE estatebase.jobs
+         SET state = $3, list_id = $4, params = $5, total_bytes = $6, checkpoint_bytes = $7,
+             read = $8, created = $9, skipped = $10, failed = $11, updated = 0, unchanged = 0
+         WHERE workspace_id = $1 AND id = $2 AND state = 'needs_input'",
+    )
+    .bind(workspace.uuid())
+    .bind(job.id.uuid())
+    .bind(job.state())
+    .bind(job.list.map(ListId::uuid))
+    .bind(&job.params)
+    .bind(signed(job.total_bytes)?)
+    .bind(signed(job.data_start)?)
+    .bind(signed(tried.read)?)
+    .bind(signed(tried.created)?)
+    .bind(signed(tried.skipped)?)
+    .bind(signed(tried.failed)?)
+    .execute(&mut *connection)
+    .await?;
+    if done.rows_affected() != 1 {
+        return Ok(false);
+    }
+    sqlx::query("DELETE FROM estatebase.job_errors WHERE workspace_id = $1 AND job_id = $2")
+        .bind(workspace.uuid())
+        .bind(job.id.uuid())
+        .execute(&mut *connection)
+        .await?;
+    insert_errors(connection, workspace, job.id, &tried.errors).await?;
+    Ok(true)
 }
 
 /// One job.

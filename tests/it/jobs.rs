@@ -71,6 +71,7 @@ async fn queue(app: &PgPool, workspace: WorkspaceId) -> JobId {
         sha256: [7; 32],
         total_bytes: 100,
         data_start: 10,
+        tried: None,
     };
     let mut tx = begin(app, workspace).await;
     jobs::create(&mut tx, workspace, &job).await.unwrap();

@@ -21,6 +21,7 @@ mod forms;
 mod frames;
 mod idempotency;
 mod identity;
+mod import_runs;
 mod imports;
 mod isolation;
 mod jobs;

@@ -13,8 +13,9 @@ use sha2::{Digest, Sha256};
 use tempfile::TempPath;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
-use super::batch::overflow;
+use super::batch::{BatchSize, Batches, Target, overflow};
 use super::reader::{Checkpoint, Rows};
 use super::{refused, table};
 use crate::domain::columns::ColumnSet;
@@ -24,9 +25,10 @@ use crate::domain::import::infer::{Inferred, Survey};
 use crate::domain::import::mapping::Mapping;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::ImportPlan;
-use crate::domain::import::{Warning, header, mapping};
+use crate::domain::import::{Refusal, Warning, header, mapping};
 use crate::error::AppError;
 use crate::ids::JobId;
+use crate::store::jobs::JobProgress;
 
 /// Bytes gathered before the disk is bothered.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -73,13 +75,52 @@ pub fn path_of(uploads: &Path, job: JobId) -> PathBuf {
     uploads.join(job.to_string())
 }
 
-/// Removes the file of a job that has ended; one that is gone already is no error.
-pub async fn discard(path: PathBuf) -> Result<(), AppError> {
-    blocking(move || match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
-        _ => Ok(()),
+/// Where its rows are, if they were written anew after a person's answer.
+pub fn rows_of(uploads: &Path, job: JobId, rows: Option<&str>) -> PathBuf {
+    match rows {
+        Some(suffix) => path_of(uploads, job).with_extension(suffix),
+        None => path_of(uploads, job),
+    }
+}
+
+/// Keeps rows that were written anew beside the file that they are from, under a name of their own: two
+/// answers at once do not meet. What to tell [`rows_of`], and bytes.
+pub fn keep_rows(uploads: &Path, job: JobId, rows: TempPath) -> Result<(String, u64), AppError> {
+    let suffix = Uuid::now_v7().simple().to_string();
+    let path = rows_of(uploads, job, Some(&suffix));
+    rows.persist(&path).map_err(|error| failed(error.error))?;
+    sync_folder(&path).map_err(failed)?;
+    let size = fs::metadata(&path).map_err(failed)?.len();
+    Ok((suffix, size))
+}
+
+/// Removes the files of a job that has ended; what is gone already is no error.
+pub async fn discard_all(uploads: &Path, job: JobId) -> Result<(), AppError> {
+    let folder = uploads.to_owned();
+    blocking(move || {
+        let named = job.to_string();
+        for entry in fs::read_dir(folder).map_err(failed)?.flatten() {
+            let name = entry.file_name();
+            let stem = name.to_str().and_then(|name| name.split('.').next());
+            if stem == Some(&named) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
     })
     .await
+}
+
+/// Removes one file; one that is gone already is no error.
+pub async fn discard(path: PathBuf) -> Result<(), AppError> {
+    blocking(move || remove(&path)).await
+}
+
+fn remove(path: &Path) -> Result<(), AppError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Writes a stream of bytes to `uploads`/`job`. 413 beyond `limit` bytes, 400 when the stream breaks
@@ -125,6 +166,8 @@ pub struct Inspected {
     pub plan: ImportPlan,
     /// Its rows, where they had to be written anew: see [`Upload::rewritten`].
     pub rows: Option<TempPath>,
+    /// Of a dry run: what is to be decided before it may run.
+    pub questions: Vec<Refusal>,
 }
 
 /// Finds out how the file is written, reads all of it, and plans the import into a list with these
@@ -155,6 +198,14 @@ pub fn plan(path: &Path, options: &Options, columns: &ColumnSet) -> Result<Inspe
     let inferred = seen.survey.finish();
     let mut said = options.mapping.clone();
     let unnamed = name_columns(&header, &inferred, &mut said);
+    let mut questions = Vec::new();
+    if options.dry_run && !options.create_columns {
+        let nowhere: Vec<String> = mapping::unmapped(&header.names, &said, columns)
+            .cloned()
+            .collect();
+        questions.extend(nowhere.iter().map(|name| mapping::nowhere(name)));
+        said.extend(nowhere.into_iter().map(|name| (name, None)));
+    }
     let targets =
         mapping::map(&header.names, &said, columns, options.create_columns).map_err(refused)?;
     let mut plan = ImportPlan::new(
@@ -175,7 +226,39 @@ pub fn plan(path: &Path, options: &Options, columns: &ColumnSet) -> Result<Inspe
     Ok(Inspected {
         plan,
         rows: table.rewritten,
+        questions,
     })
+}
+
+/// The rows of a file as a table, by a plan that was made before: None, where the file itself is one.
+pub async fn rewrite(path: PathBuf, options: Options) -> Result<Option<TempPath>, AppError> {
+    blocking(move || Ok(table::open(&path, &options)?.rewritten)).await
+}
+
+/// What would become of the rows, nothing stored; the first errors with it.
+pub async fn try_out(
+    path: PathBuf,
+    plan: ImportPlan,
+    target: Target,
+) -> Result<JobProgress, AppError> {
+    /// More than anybody reads before the file is corrected.
+    const SHOWN: usize = 1_000;
+    blocking(move || {
+        let start = JobProgress {
+            checkpoint_bytes: plan.data_start,
+            ..JobProgress::default()
+        };
+        let mut batches = Batches::open(&path, &plan, target, BatchSize::default(), start)?;
+        let mut errors = Vec::new();
+        let mut tried = JobProgress::default();
+        while let Some(batch) = batches.next_batch()? {
+            let room = SHOWN.saturating_sub(errors.len());
+            errors.extend(batch.progress.errors.iter().take(room).cloned());
+            tried = batch.progress;
+        }
+        Ok(JobProgress { errors, ..tried })
+    })
+    .await
 }
 
 /// What was seen in all rows of a file.
@@ -357,7 +440,6 @@ fn length(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use futures::stream;
-    use uuid::Uuid;
 
     use super::*;
 

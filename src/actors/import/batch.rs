@@ -468,6 +468,7 @@ mod tests {
             },
             date_order: None,
             decimal_comma: false,
+            samples: Vec::new(),
         });
         let plan = ImportPlan {
             dialect: Dialect {

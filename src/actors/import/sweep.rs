@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::accept::{blocking, discard, failed, path_of};
+use super::accept::{blocking, discard, failed};
 use crate::error::AppError;
 use crate::ids::JobId;
 use crate::store::{Db, jobs};
@@ -24,11 +24,12 @@ pub async fn sweep(db: &Db, uploads: &Path) -> Result<usize, AppError> {
     if old.is_empty() {
         return Ok(0);
     }
-    let needed: HashSet<JobId> = jobs::unfinished(db, &old).await?.into_iter().collect();
+    let named: Vec<JobId> = old.iter().map(|(job, _)| *job).collect();
+    let needed: HashSet<JobId> = jobs::unfinished(db, &named).await?.into_iter().collect();
     let orphans: Vec<PathBuf> = old
         .into_iter()
-        .filter(|job| !needed.contains(job))
-        .map(|job| path_of(uploads, job))
+        .filter(|(job, _)| !needed.contains(job))
+        .map(|(_, path)| path)
         .collect();
     let count = orphans.len();
     for orphan in orphans {
@@ -37,8 +38,8 @@ pub async fn sweep(db: &Db, uploads: &Path) -> Result<usize, AppError> {
     Ok(count)
 }
 
-/// The jobs for which files of some age stand there; what is named otherwise is none of ours.
-fn old_files(folder: &Path) -> io::Result<Vec<JobId>> {
+/// Files of some age, with the jobs that they are for; what is named otherwise is none of ours.
+fn old_files(folder: &Path) -> io::Result<Vec<(JobId, PathBuf)>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -49,7 +50,7 @@ fn old_files(folder: &Path) -> io::Result<Vec<JobId>> {
         let Some(job) = entry
             .file_name()
             .to_str()
-            .and_then(|name| name.parse().ok())
+            .and_then(|name| name.split('.').next()?.parse().ok())
         else {
             continue;
         };
@@ -57,7 +58,7 @@ fn old_files(folder: &Path) -> io::Result<Vec<JobId>> {
         let written = entry.metadata().and_then(|file| file.modified());
         let age = written.ok().and_then(|written| written.elapsed().ok());
         if age.is_some_and(|age| age >= YOUNG) {
-            old.push(job);
+            old.push((job, entry.path()));
         }
     }
     Ok(old)

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::proposal::UNMAPPED;
 use super::{Refusal, pointer_step};
 use crate::domain::columns::{Column, ColumnSet};
 
@@ -39,13 +40,7 @@ pub fn map(
             None => match index.find(name) {
                 Some(key) => Ok(Target::Existing(key.to_owned())),
                 None if create_columns => Ok(Target::New),
-                None => Err(Refusal::at(
-                    path(name),
-                    "unmapped_column",
-                    format!(
-                        "\"{name}\" is no column of the list; map it to one, map it to null to leave it out, or allow new columns with `create_columns`"
-                    ),
-                )),
+                None => Err(nowhere(name)),
             },
         };
         match target {
@@ -63,6 +58,19 @@ pub fn map(
     }
 }
 
+/// Of the names those that go nowhere, unless the person says where to.
+pub fn unmapped<'a>(
+    names: &'a [String],
+    said: &'a Mapping,
+    columns: &'a ColumnSet,
+) -> impl Iterator<Item = &'a String> {
+    let index = Index::new(columns);
+    let known = move |name: &String| {
+        said.keys().any(|source| same(source, name)) || index.find(name).is_some()
+    };
+    names.iter().filter(move |name| !known(name))
+}
+
 fn unknown_sources(names: &[String], said: &Mapping) -> Vec<Refusal> {
     said.keys()
         .filter(|source| !names.iter().any(|name| same(source, name)))
@@ -74,6 +82,14 @@ fn unknown_sources(names: &[String], said: &Mapping) -> Vec<Refusal> {
             )
         })
         .collect()
+}
+
+/// What is asked of a column of the file that the list lacks.
+pub fn nowhere(name: &str) -> Refusal {
+    let message = format!(
+        "\"{name}\" is no column of the list; map it to one, map it to null to leave it out, or allow new columns with `create_columns`"
+    );
+    Refusal::at(path(name), UNMAPPED, message)
 }
 
 fn named(source: &str, key: &str, columns: &ColumnSet) -> Result<Target, Refusal> {

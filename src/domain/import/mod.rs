@@ -1,6 +1,7 @@
 //! The rules of an import, pure: what a file is (`format`), how objects and cards become rows
 //! (`flatten`, `vcard`), how a delimited file is split (`dialect`, `strict`, `header`), what its columns
-//! are (`infer`, `keys`, `mapping`) and what will be done with it (`plan`). Bytes and records come in as
+//! are (`infer`, `keys`, `mapping`), what will be done with it (`plan`) and what a person is asked before
+//! that (`proposal`). Bytes and records come in as
 //! arguments; reading files is not its business, nor is storing rows.
 //!
 //! The rule above all: what a person should decide about is refused with a code, never guessed.
@@ -15,6 +16,7 @@ pub mod keys;
 pub mod mapping;
 pub mod options;
 pub mod plan;
+pub mod proposal;
 pub mod strict;
 pub mod vcard;
 

@@ -46,6 +46,8 @@ pub struct Options {
     /// Columns of the file that the list lacks are made (needs an admin).
     pub create_columns: bool,
     pub on_error: OnError,
+    /// Nothing is stored: the answer is what would be.
+    pub dry_run: bool,
     /// One of `, ; | TAB`; None: found out.
     pub delimiter: Option<u8>,
     pub quote: Quote,
@@ -85,7 +87,10 @@ impl Options {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         match (name, value) {
-            ("mode", "create") | ("dry_run", "false") => {}
+            ("mode", "create") => {}
+            ("dry_run", flag) => {
+                self.dry_run = flag.parse().map_err(|_| bad(name, "true or false"))?
+            }
             ("encoding", encoding) => self.encoding = Some(encoding.to_owned()),
             ("sheet", name) => self.sheet = Some(name.to_owned()),
             ("entry", name) => self.entry = Some(name.to_owned()),
@@ -95,7 +100,7 @@ impl Options {
             ("quote", "\"" | "double") => self.quote = Quote::Double,
             ("quote", "none") => self.quote = Quote::None,
             ("quote", _) => return Err(bad(name, "double or none")),
-            ("mode", "upsert" | "update") | ("dry_run", "true") | ("key", _) => {
+            ("mode", "upsert" | "update") | ("key", _) => {
                 return Err(Refusal::at(
                     format!("/{name}"),
                     "not_built",
@@ -122,7 +127,6 @@ impl Options {
             ("date_order", "dmy") => self.date_order = Some(DateOrder::Dmy),
             ("date_order", "ymd") => self.date_order = Some(DateOrder::Ymd),
             ("mode", _) => return Err(bad(name, "create, upsert or update")),
-            ("dry_run", _) => return Err(bad(name, "true or false")),
             ("on_error", _) => return Err(bad(name, "skip or abort")),
             ("date_order", _) => return Err(bad(name, "mdy, dmy or ymd")),
             _ => {
@@ -196,12 +200,7 @@ mod tests {
     #[test]
     fn nothing_is_accepted_and_ignored() {
         let refused = |name, value| Options::parse([(name, value)]).unwrap_err()[0].code;
-        for (name, value) in [
-            ("mode", "upsert"),
-            ("mode", "update"),
-            ("dry_run", "true"),
-            ("key", "Email"),
-        ] {
+        for (name, value) in [("mode", "upsert"), ("mode", "update"), ("key", "Email")] {
             assert_eq!(refused(name, value), "not_built", "{name}={value}");
         }
         for (name, value) in [
@@ -215,6 +214,7 @@ mod tests {
             ("nested", "x"),
             ("quote", "x"),
             ("create_columns", "1"),
+            ("dry_run", "1"),
         ] {
             assert_eq!(refused(name, value), "bad_value", "{name}={value}");
         }

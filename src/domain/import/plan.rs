@@ -52,6 +52,9 @@ pub struct PlannedColumn {
     pub date_order: Option<DateOrder>,
     /// `1.234` is read as 1234, not as 1 and a bit.
     pub decimal_comma: bool,
+    /// The first values that are not blank, as the file has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<String>,
 }
 
 /// Where its values go.
@@ -126,6 +129,7 @@ impl ImportPlan {
             {
                 refusals.push(ambiguous_dates(name));
             }
+            let samples = verdict.samples.clone();
             let target = match target {
                 Target::Skip => PlannedTarget::Skip,
                 Target::Existing(key) => PlannedTarget::Existing { key },
@@ -138,6 +142,7 @@ impl ImportPlan {
                 target,
                 date_order,
                 decimal_comma,
+                samples,
             });
         }
         let plan = Self {

@@ -63,6 +63,7 @@ pub(super) enum Change {
     /// Cells are computed anew.
     Compute(Box<Recomputed>),
     QueueJob(Box<NewJob>),
+    ReplanJob(Box<NewJob>),
     FailJob(JobId, Value, Vec<RowError>),
     CancelJob(JobId),
     RevertJob(JobId),
@@ -218,6 +219,14 @@ pub(super) async fn write(
         Change::QueueJob(job) => store::jobs::create(tx.conn(), id, job)
             .await
             .map_err(StoreError::from),
+        Change::ReplanJob(job) => {
+            let waits = store::jobs::replan(tx.conn(), id, job).await;
+            if !waits.map_err(StoreError::from)? {
+                let detail = "The job waits for nobody: it was run or ended before";
+                return Err(Attempt::Refused(AppError::conflict(detail)));
+            }
+            Ok(())
+        }
         Change::FailJob(job, error, errors) => {
             let done = store::jobs::fail(tx.conn(), id, *job, error, errors).await;
             if !done.map_err(StoreError::from)? {

@@ -102,6 +102,7 @@ async fn judge_one(
         | AdminCommand::RevokeInvite { .. }
         | AdminCommand::AcceptInvite { .. } => judge_invite(core, tx, command, by, now).await?,
         AdminCommand::QueueImport { .. }
+        | AdminCommand::RunImport { .. }
         | AdminCommand::RevertImport { .. }
         | AdminCommand::FailImport { .. }
         | AdminCommand::CancelImport { .. } => judge_import(core, command, by)?,
@@ -285,16 +286,24 @@ fn acceptable(
 /// Whether the job may still be ended is the store's to see, in the same transaction.
 fn judge_import(core: &Core, command: &AdminCommand, by: UserId) -> Result<Effect, AppError> {
     match command {
-        AdminCommand::QueueImport { job } => {
+        AdminCommand::QueueImport { job } | AdminCommand::RunImport { job } => {
             core.authorize(by, Action::WriteItems)?;
             let data = json!({
                 "job": job.id, "list": job.list, "file_name": job.file_name, "file_size": job.file_size,
             });
             let body =
-                json!({"id": job.id, "kind": job.kind, "state": "queued", "list_id": job.list});
-            let mut effect = Effect::new("import.queued", data, 202, Some(body));
+                json!({"id": job.id, "kind": job.kind, "state": job.state(), "list_id": job.list});
+            let kind = match job.tried {
+                None => "import.queued",
+                Some(_) => "import.planned",
+            };
+            let mut effect = Effect::new(kind, data, 202, Some(body));
             effect.list = job.list;
-            Ok(effect.keeps_shape().with(Change::QueueJob(job.clone())))
+            let change = match command {
+                AdminCommand::RunImport { .. } => Change::ReplanJob(job.clone()),
+                _ => Change::QueueJob(job.clone()),
+            };
+            Ok(effect.keeps_shape().with(change))
         }
         AdminCommand::FailImport { job, error, errors } => {
             let data = json!({"job": job, "error": error});

@@ -147,8 +147,12 @@ pub enum AdminCommand {
         list: ListId,
         key: String,
     },
-    /// Queues an import whose file is on disk and planned.
+    /// Stores an import whose file is on disk: in the queue, or to be decided about.
     QueueImport {
+        job: Box<NewJob>,
+    },
+    /// Plans an import anew that waits for a person, or lets it run.
+    RunImport {
         job: Box<NewJob>,
     },
     /// Ends an import that can't be done, with what was wrong.

@@ -24,6 +24,10 @@ use crate::domain::columns::{Column, ColumnType, DateOrder, Options, TextHints};
 /// Where a phone number like "(415) 555-0132" is from.
 pub const PHONE_REGION: &str = "US";
 
+/// Values of a column that are shown, and characters of each.
+const SAMPLES: usize = 3;
+const SAMPLE_CHARS: usize = 60;
+
 /// What the values of one column are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inferred {
@@ -43,6 +47,8 @@ pub struct Inferred {
     pub decimal_comma: bool,
     /// Percent: n values that all fit give n / (n + 2).
     pub confidence: u8,
+    /// The first few values that are not blank, cut short.
+    pub samples: Vec<String>,
 }
 
 /// Looks at every record of a file; memory does not grow with it.
@@ -221,6 +227,7 @@ struct Values {
     dates: Dates,
     choices: Option<Choices>,
     long: bool,
+    samples: Vec<String>,
 }
 
 impl Values {
@@ -244,12 +251,16 @@ impl Values {
             dates: Dates::new(),
             choices: Some(Choices::default()),
             long: false,
+            samples: Vec::new(),
         }
     }
 
     fn take(&mut self, text: &str, probes: &Probes) {
         self.filled += 1;
         self.long = self.long || is_long(text);
+        if self.samples.len() < SAMPLES && !text.trim().is_empty() {
+            self.samples.push(text.chars().take(SAMPLE_CHARS).collect());
+        }
         if let Some(choices) = &mut self.choices
             && !choices.take(text)
         {
@@ -285,7 +296,7 @@ impl Values {
             && matches!(self.currency, OneOf::Many)
     }
 
-    fn decide(self, file_order: Option<DateOrder>) -> Inferred {
+    fn decide(mut self, file_order: Option<DateOrder>) -> Inferred {
         let confidence = |fitting: u64| {
             u8::try_from(
                 fitting
@@ -304,6 +315,7 @@ impl Values {
             date_order_unknown: self.dates.unsettled(file_order),
             decimal_comma: self.comma_decimals && !self.point_decimals,
             confidence: confidence(self.typed),
+            samples: std::mem::take(&mut self.samples),
         };
         if self.typed > 0 {
             if let Some((ty, order)) = self.dates.decide(file_order) {
