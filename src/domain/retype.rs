@@ -16,6 +16,7 @@ use super::fold::folded;
 use super::relate::with;
 use super::schema::List;
 use super::schema_change::{ColumnPatch, change_column};
+use super::written::{Names, written};
 use crate::error::AppError;
 use crate::ids::{ItemId, UserId};
 
@@ -63,7 +64,7 @@ impl Outlook {
             && self.missing_choices.len() < room
             && let Some(cell) = from.shown(&cell)
         {
-            for name in to.missing_choices(&written(from, &cell)) {
+            for name in to.missing_choices(&written(from, &cell, &Names::IDS)) {
                 if self.missing.insert(folded(&name).into_owned()) {
                     self.missing_choices.push(name);
                 }
@@ -326,10 +327,10 @@ pub fn convert(
             let nobody = ParseContext {
                 members: &|_| false,
             };
-            return to.parse_json(&written(from, &cell), &nobody);
+            return to.parse_json(&written(from, &cell, &Names::IDS), &nobody);
         }
         (Cell::Bool(bool), ty) if ty.is_number() => u8::from(*bool).to_string(),
-        (cell, _) => written(from, cell),
+        (cell, _) => written(from, cell, &Names::IDS).into_owned(),
     };
     let hints = TextHints {
         find_user,
@@ -343,40 +344,6 @@ pub fn convert(
             CellError::new("not_a_choice", "some of its choices are not there"),
         ),
         _ => Ok(Some(becomes)),
-    }
-}
-
-/// A cell as people write it.
-fn written(column: &Column, cell: &Cell) -> String {
-    let name = |id| {
-        column
-            .options
-            .choices
-            .by_id(id)
-            .map(|choice| choice.name.clone())
-    };
-    match cell {
-        Cell::Text(text) => text.clone(),
-        Cell::Choice(id) => name(*id).unwrap_or_default(),
-        Cell::Choices(ids) => {
-            let names: Vec<String> = ids.iter().filter_map(|id| name(*id)).collect();
-            names.join(", ")
-        }
-        Cell::Address(address) => {
-            let lines = address.named().into_iter().map(|(_, line)| line);
-            let filled: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
-            filled.join(", ")
-        }
-        Cell::Location(place) => format!("{}, {}", place.lat(), place.lon()),
-        Cell::Users(users) => {
-            let ids: Vec<String> = users.iter().map(UserId::to_string).collect();
-            ids.join(", ")
-        }
-        other => {
-            let mut wire = String::new();
-            column.write_wire_cell(other, &mut wire);
-            wire.trim_matches('"').to_owned()
-        }
     }
 }
 

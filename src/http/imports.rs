@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::extract::{Access, Caller, access, path_id, remember, state};
 use super::import_runs::{Proposed, Said, make_columns, make_list, parameters, propose};
-use super::jobs::accepted;
+use super::jobs::{accepted, accepted_as};
 use super::submit::admin_answer;
 use crate::actors::import::accept;
-use crate::actors::workspace::{AdminCommand, Answer, Remember};
+use crate::actors::workspace::{AdminCommand, Remember};
 use crate::domain::edit::list_of;
 use crate::domain::import::format::Format;
 use crate::domain::import::options::Options;
@@ -225,7 +225,10 @@ async fn queue(
     };
     let command = AdminCommand::QueueImport { job: Box::new(new) };
     let queued = admin_answer(&access.handle, caller, remember, command).await;
-    let answered = queued.as_ref().ok().and_then(|(answer, _)| job_of(answer));
+    let answered = queued
+        .as_ref()
+        .ok()
+        .and_then(|(answer, _)| accepted_as(answer));
     let ours = answered == Some(job);
     // Refused, or the answer to an earlier copy, which has its own file. Of a fault nobody knows yet
     // whether there is a job now: then the file is swept, or used.
@@ -239,15 +242,4 @@ async fn queue(
     }
     let (_, seq) = queued?;
     accepted(request, access, answered.unwrap_or(job), seq).await
-}
-
-/// The job that an answer tells of.
-fn job_of(answer: &Answer) -> Option<JobId> {
-    #[derive(serde::Deserialize)]
-    struct Told {
-        id: JobId,
-    }
-    let body = answer.body.as_ref()?;
-    let told: Told = serde_json::from_str(body.get()).ok()?;
-    Some(told.id)
 }

@@ -86,14 +86,14 @@ struct Parameters {
 /// Keys of columns: separated by commas, or an array.
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "keys of columns: a text or an array of texts")]
-enum Keys {
+pub(super) enum Keys {
     Line(String),
     Each(Vec<String>),
 }
 
 impl Keys {
     /// The keys; none of an empty text.
-    fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         let (line, each) = match self {
             Keys::Line(line) => (Some(line.as_str()), [].as_slice()),
             Keys::Each(each) => (None, each.as_slice()),

@@ -11,12 +11,13 @@ use super::extract::{Access, Caller, access, path_id, query, remember, state};
 use super::problem::{X_WORKSPACE_SEQ, json_at};
 use super::submit::admin;
 use crate::actors::import::accept;
-use crate::actors::workspace::AdminCommand;
+use crate::actors::workspace::{AdminCommand, Answer};
 use crate::domain::import::format::Format;
 use crate::domain::import::plan::{ImportPlan, PlannedColumn, PlannedTarget};
 use crate::domain::import::proposal::Proposal;
 use crate::domain::item::time;
 use crate::domain::roles::{Action, Role};
+use crate::domain::written::guarded;
 use crate::error::AppError;
 use crate::ids::{JobId, ListId, UserId, WorkspaceId};
 use crate::store::jobs::{self, Counts, Job, RowError};
@@ -238,6 +239,17 @@ pub(super) async fn accepted(
     Ok(answer)
 }
 
+/// The job that an answer tells of.
+pub(super) fn accepted_as(answer: &Answer) -> Option<JobId> {
+    #[derive(Deserialize)]
+    struct Told {
+        id: JobId,
+    }
+    let body = answer.body.as_ref()?;
+    let told: Told = serde_json::from_str(body.get()).ok()?;
+    Some(told.id)
+}
+
 pub async fn show(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let access = access(&request, &caller, Action::Read).await?;
     let job = find(&request, &access).await?;
@@ -376,7 +388,7 @@ fn errors_csv(db: Db, access: &Access, job: JobId) -> HttpResponse {
 }
 
 fn csv_row(error: &RowError) -> [String; 5] {
-    let text = |text: Option<&str>| guard(text.unwrap_or_default());
+    let text = |text: Option<&str>| guarded(text.unwrap_or_default()).into_owned();
     [
         error.row.to_string(),
         text(error.column_key.as_deref()),
@@ -396,20 +408,15 @@ fn csv_rows(rows: impl IntoIterator<Item = [String; 5]>) -> Result<web::Bytes, A
     Ok(bytes.into())
 }
 
-/// A value that a spreadsheet would run as a formula stays a text.
-fn guard(value: &str) -> String {
-    match value.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{value}"),
-        _ => value.to_owned(),
-    }
-}
-
 /// Ends a job; whoever started it may, and admins.
 pub async fn cancel(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::WriteItems).await?;
     let job = own(&request, &access, &caller).await?;
-    let command = AdminCommand::CancelImport { job: job.id };
+    let command = AdminCommand::CancelJob {
+        job: job.id,
+        export: job.kind == "export",
+    };
     let cancelled = admin(&access, &caller, remember, command).await?;
     // One that was still queued has no runner who would.
     let uploads = state(&request)?.jobs.uploads().clone();

@@ -9,6 +9,7 @@ mod columns;
 mod comments;
 mod cursor;
 mod duplicates;
+mod exports;
 mod extract;
 mod forms;
 pub mod health;

@@ -13,6 +13,7 @@ use utoipa::openapi::{
     PathsBuilder, Ref, RefOr, Required, ResponseBuilder,
 };
 
+use super::exports::ExportIn;
 use super::jobs::JobOut;
 use super::routes::{BASE, Needs, Route, table};
 use super::{
@@ -237,6 +238,7 @@ fn components() -> utoipa::openapi::Components {
     with_parts::<EventsPage>(&mut schemas);
     with_parts::<AuditPage>(&mut schemas);
     with_parts::<VerifyOut>(&mut schemas);
+    with_parts::<ExportIn>(&mut schemas);
     with_parts::<JobOut>(&mut schemas);
     with_parts::<JobsPage>(&mut schemas);
     with_parts::<ErrorsPage>(&mut schemas);

@@ -14,9 +14,9 @@ use actix_web::{Error, ResponseError, body::BoxBody};
 
 use super::extract::Caller;
 use super::{
-    aggregate, asyncapi, columns, comments, duplicates, forms, import_runs, imports, invites,
-    items, items_query, jobs, links, lists, log, me, members, openapi, search, undo, views,
-    workspaces,
+    aggregate, asyncapi, columns, comments, duplicates, exports, forms, import_runs, imports,
+    invites, items, items_query, jobs, links, lists, log, me, members, openapi, search, undo,
+    views, workspaces,
 };
 use crate::domain::roles::Action;
 use crate::error::{AppError, FieldError};
@@ -147,10 +147,12 @@ pub fn table() -> Vec<Route> {
 
         POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list: delimited text, a workbook, JSON, vCards, also packed; as the body, or as the part `file` of a form" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
         POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file, which is sent as for an import" ["list_name" "mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/exports" Member(WriteItems), exports::create, "Export items of a list into a file: CSV, a workbook, JSON, JSON Lines or vCards; texts that a spreadsheet would run as formulas are guarded by an apostrophe, which an import takes off" ("ExportIn") => 202 "JobOut";
         GET "/workspaces/{workspace_id}/jobs" Member(Read), jobs::index, "Jobs, newest first" ["limit" "cursor"] => 200 "JobsPage";
         GET "/workspaces/{workspace_id}/jobs/{job_id}" Member(Read), jobs::show, "How a job stands" => 200 "JobOut";
         GET "/workspaces/{workspace_id}/jobs/{job_id}/errors" Member(Read), jobs::errors, "The rows that a job could not store" ["limit" "cursor" "format"] => 200 "ErrorsPage";
         POST "/workspaces/{workspace_id}/jobs/{job_id}/run" Member(WriteItems), import_runs::run, "Run an import that needs input, or plan it anew: the parameters are answers, each in the place of what was said before; with `dry_run=true` nothing is stored yet" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
+        GET "/workspaces/{workspace_id}/jobs/{job_id}/result" Member(WriteItems), exports::result, "The file of an export that has ended; kept for a week" => 200;
         POST "/workspaces/{workspace_id}/jobs/{job_id}/cancel" Member(WriteItems), jobs::cancel, "End a job; what it has stored stays" => 200;
 
         POST "/workspaces/{workspace_id}/jobs/{job_id}/revert" Member(WriteItems), undo::revert, "Take an import back: its rows go into the trash, a batch at a time, unless one of them has been changed since. The events have the job's id as their `change`" => 200;

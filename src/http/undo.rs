@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::extract::{Access, Body, Caller, access, remember, state};
 use super::items::at_list;
-use super::jobs::find;
+use super::jobs::own;
 use super::submit;
 use crate::actors::workspace::{AdminCommand, UndoCommand};
-use crate::domain::roles::{Action, Role};
+use crate::domain::roles::Action;
 use crate::domain::undo::{changed_since, refused};
 use crate::error::AppError;
 use crate::ids::JobId;
@@ -71,9 +71,10 @@ pub async fn restore_to(
 pub async fn revert(request: HttpRequest, caller: Caller) -> Result<HttpResponse, AppError> {
     let remember = remember(&request, &[])?;
     let access = access(&request, &caller, Action::WriteItems).await?;
-    let job = find(&request, &access).await?;
-    if job.created_by != caller.0.user && access.role < Role::Admin {
-        return Err(AppError::forbidden());
+    let job = own(&request, &access, &caller).await?;
+    if job.kind != "import" {
+        let detail = "Only an import can be taken back";
+        return Err(AppError::conflict(detail).at("", "not_an_import"));
     }
     if job.finished_at.is_none() {
         let detail = "The job has not ended: cancel it first";

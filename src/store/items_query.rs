@@ -63,6 +63,40 @@ pub async fn page(
     rows.iter().map(|row| items::item(list, row)).collect()
 }
 
+/// Begins to read all living items that are asked for, in the sort's order, in the transaction's state;
+/// [`next`] goes on.
+pub async fn open(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    list: &List,
+    selection: &Selection,
+    sort: &Sort,
+) -> Result<(), StoreError> {
+    let mut statement = Statement::new(&list.columns);
+    let from = statement.living(workspace, list, selection, None)?;
+    let keys = statement.sort_keys(sort)?;
+    let named: String = keys.iter().flat_map(SortKey::named).collect();
+    let order: String = keys.iter().flat_map(SortKey::ordered).collect();
+    let sql = format!(
+        "DECLARE items_read NO SCROLL CURSOR FOR \
+         SELECT {COLUMNS} FROM (SELECT i.*{named} {from}) keyed ORDER BY {order}id"
+    );
+    sqlx::query_with(AssertSqlSafe(sql), statement.arguments)
+        .persistent(false)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The next of the items that were [`open`]ed, a thousand at most; none after the last.
+pub async fn next(tx: &mut Tx, list: &List) -> Result<Vec<Item>, StoreError> {
+    let rows = sqlx::query("FETCH 1000 FROM items_read")
+        .persistent(false)
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter().map(|row| items::item(list, row)).collect()
+}
+
 /// How many living items are asked for; with `until`, of those that nothing has happened to since.
 pub async fn count(
     tx: &mut Tx,

@@ -18,7 +18,7 @@ use crate::ids::{JobId, ListId, UserId, WorkspaceId};
 #[derive(Clone, Debug)]
 pub struct NewJob {
     pub id: JobId,
-    /// `import`.
+    /// `import` or `export`.
     pub kind: &'static str,
     pub list: Option<ListId>,
     pub created_by: UserId,
@@ -350,6 +350,51 @@ pub async fn advance(
     }
     insert_errors(connection, workspace, job, &progress.errors).await?;
     Ok(true)
+}
+
+/// An export has its file: so many rows, so many bytes. False: it does not run (any more).
+pub async fn finish(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    job: JobId,
+    rows: u64,
+    bytes: u64,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE estatebase.jobs
+         SET state = 'succeeded', read = $3, unchanged = $3, file_size = $4,
+             total_bytes = $4, checkpoint_bytes = $4, finished_at = clock_timestamp(),
+             lease_owner = NULL, lease_until = NULL
+         WHERE workspace_id = $1 AND id = $2 AND state = 'running'",
+    )
+    .bind(workspace.uuid())
+    .bind(job.uuid())
+    .bind(signed(rows)?)
+    .bind(signed(bytes)?)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// How many rows of an export are written, as far as its owner runs it. It never goes back.
+pub async fn tell(
+    connection: &mut PgConnection,
+    workspace: WorkspaceId,
+    job: JobId,
+    owner: &str,
+    rows: u64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE estatebase.jobs SET read = greatest(read, $4), unchanged = greatest(unchanged, $4)
+         WHERE workspace_id = $1 AND id = $2 AND lease_owner = $3 AND state = 'running'",
+    )
+    .bind(workspace.uuid())
+    .bind(job.uuid())
+    .bind(owner)
+    .bind(signed(rows)?)
+    .execute(connection)
+    .await
+    .map(|_| ())
 }
 
 /// Ends a job that can't be done. False: it has ended already.

@@ -13,6 +13,7 @@ use super::{StoreError, Tx, items};
 use crate::domain::cell::{Cell, ColumnId, Linked, Links};
 use crate::domain::columns::SHOWN_LINKS;
 use crate::domain::item::{Item, Place};
+use crate::domain::links::MAX_LINKS;
 use crate::domain::links::{CellAsk, CellAt, End, Pair, Relation, Row, Side};
 use crate::domain::schema::{List, Schema};
 use crate::ids::{ItemId, ListId, WorkspaceId};
@@ -238,6 +239,7 @@ async fn first(
     tx: &mut Tx,
     workspace: WorkspaceId,
     cells: &[CellAt],
+    most: usize,
 ) -> Result<Vec<ShownLinks>, StoreError> {
     let mut read: Vec<ShownLinks> = cells.iter().map(|_| ShownLinks::default()).collect();
     for side in [Side::From, Side::To] {
@@ -251,7 +253,7 @@ async fn first(
             .bind(each(&of_side, |(_, at)| at.relation.list.uuid()))
             .bind(each(&of_side, |(_, at)| at.relation.column.to_string()))
             .bind(each(&of_side, |(_, at)| at.item.uuid()))
-            .bind(i64::try_from(SHOWN_LINKS).unwrap_or(i64::MAX))
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
             .fetch_all(tx.conn())
             .await?;
         for row in &rows {
@@ -262,10 +264,23 @@ async fn first(
             let total: i64 = row.try_get("total")?;
             let others: Vec<Uuid> = row.try_get("others")?;
             cell.count = usize::try_from(total).unwrap_or_default();
-            cell.first = others.into_iter().take(SHOWN_LINKS).map(ItemId).collect();
+            cell.first = others.into_iter().take(most).map(ItemId).collect();
         }
     }
     Ok(read)
+}
+
+/// Lays whole cells of links over items that were read, however many there are in each; else like
+/// [`show`].
+pub async fn show_all(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    schema: &Schema,
+    shown: &List,
+    look: &Look,
+    items: &mut [Item],
+) -> Result<(), StoreError> {
+    lay(tx, workspace, schema, shown, Some(look), items, MAX_LINKS).await
 }
 
 /// Lays the cells of links over items that were read: the first links of each, with their titles where a
@@ -278,6 +293,18 @@ pub async fn show(
     look: Option<&Look>,
     items: &mut [Item],
 ) -> Result<(), StoreError> {
+    lay(tx, workspace, schema, shown, look, items, SHOWN_LINKS).await
+}
+
+async fn lay(
+    tx: &mut Tx,
+    workspace: WorkspaceId,
+    schema: &Schema,
+    shown: &List,
+    look: Option<&Look>,
+    items: &mut [Item],
+    most: usize,
+) -> Result<(), StoreError> {
     let ends = shown.columns.iter();
     let ends: Vec<(ColumnId, &End)> = ends
         .filter_map(|column| Some((column.id, schema.end_of(shown.id, column.id)?)))
@@ -285,7 +312,9 @@ pub async fn show(
     if ends.is_empty() || items.is_empty() {
         return Ok(());
     }
-    let cells = shown_cells(tx, workspace, shown.id, &ends, look, items).await?;
+    // What is kept are cells as pages show them.
+    let kept = look.filter(|_| most == SHOWN_LINKS);
+    let cells = shown_cells(tx, workspace, shown.id, &ends, kept, items, most).await?;
     let places = || {
         let of_item = |cells: &ShownCells| -> Vec<(Place, Option<ColumnId>)> {
             let linked = ends.iter().zip(cells.iter());
@@ -327,6 +356,7 @@ async fn shown_cells(
     ends: &[(ColumnId, &End)],
     look: Option<&Look>,
     items: &[Item],
+    most: usize,
 ) -> Result<Vec<ShownCells>, StoreError> {
     let columns: Vec<ColumnId> = ends.iter().map(|(column, _)| *column).collect();
     let kept = match look {
@@ -339,7 +369,7 @@ async fn shown_cells(
         .collect();
     let mut read = match asked.is_empty() {
         true => Vec::new(),
-        false => first(tx, workspace, &asked).await?,
+        false => first(tx, workspace, &asked, most).await?,
     }
     .into_iter();
     let whole = items.iter().zip(kept).map(|(item, kept)| {

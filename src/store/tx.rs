@@ -24,6 +24,10 @@ const READ_LIMITS: &str = "SET LOCAL statement_timeout = 10000; \
     SET LOCAL idle_in_transaction_session_timeout = 10000;";
 const WRITE_LIMITS: &str = "SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 3000; \
     SET LOCAL idle_in_transaction_session_timeout = 5000;";
+/// The whole is wanted, not its first rows.
+const EXPORT_LIMITS: &str = "SET LOCAL statement_timeout = 1800000; \
+    SET LOCAL idle_in_transaction_session_timeout = 60000; \
+    SET LOCAL cursor_tuple_fraction = 1;";
 /// Pages follow their index, row by row.
 const ALONG_THE_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; \
     SET LOCAL enable_sort = off;";
@@ -38,6 +42,8 @@ pub enum Purpose {
     Read,
     /// Several reads of one state; ≤ 10 s a statement.
     Snapshot,
+    /// All of a list in one state, a page after the other; ≤ 30 min.
+    Export,
     /// Pages by key: always along the index, whatever the statistics of a list that grew a moment
     /// ago say.
     Page,
@@ -66,6 +72,11 @@ impl Tx {
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
                 READ_LIMITS,
                 ALONG_THE_INDEX,
+            ),
+            Purpose::Export => (
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                EXPORT_LIMITS,
+                "",
             ),
             Purpose::Page => ("BEGIN READ ONLY", READ_LIMITS, ALONG_THE_INDEX),
             Purpose::Write => ("BEGIN", WRITE_LIMITS, ""),

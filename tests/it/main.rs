@@ -13,6 +13,7 @@ mod database;
 mod database_faults;
 mod duplicates;
 mod errors;
+mod exports;
 mod faults_nodes;
 mod faults_panics;
 mod faults_postgres;

@@ -148,6 +148,8 @@ fn expected(method: &str, path: &str, place: &Place) -> Option<Row> {
         ("GET", "/search") => row("viewer", 422),
         ("GET", "/jobs/{job_id}" | "/jobs/{job_id}/errors") => row("viewer", 404),
         ("POST", "/jobs/{job_id}/run") => row("editor", 404),
+        ("GET", "/jobs/{job_id}/result") => row("editor", 404),
+        ("POST", "/lists/{list_id}/exports") => with("editor", 202, json!({"format": "csv"})),
         ("POST", "/jobs/{job_id}/cancel") => row("editor", 404),
         ("POST", "/jobs/{job_id}/revert") => row("editor", 404),
         ("POST", "/undo" | "/redo") => with("commenter", 404, json!({"seq": 999_999})),

@@ -20,12 +20,14 @@ use super::reader::{Checkpoint, Rows};
 use super::{refused, table};
 use crate::domain::columns::ColumnSet;
 use crate::domain::import::dialect::Dialect;
+use crate::domain::import::format::Format;
 use crate::domain::import::header::{Header, Shape};
 use crate::domain::import::infer::{Inferred, Survey};
 use crate::domain::import::mapping::Mapping;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::ImportPlan;
 use crate::domain::import::{Refusal, Warning, header, mapping};
+use crate::domain::written::unguarded;
 use crate::error::AppError;
 use crate::ids::JobId;
 use crate::store::jobs::JobProgress;
@@ -185,14 +187,20 @@ pub fn plan(path: &Path, options: &Options, columns: &ColumnSet) -> Result<Inspe
     let table = table::open(path, options)?;
     let rows = table.rewritten.as_deref().unwrap_or(path);
     let (sample, whole) = table::sample(rows).map_err(failed)?;
-    let header = header::read(
+    let mut header = header::read(
         &sample,
         whole,
         &table.dialect,
         options.header_row,
         &table.shape,
     )?;
-    let seen = survey(rows, table.dialect, &header, options)?;
+    let guarded = table.format == Format::Delimited;
+    if guarded {
+        for name in &mut header.names {
+            *name = unguarded(name).to_owned();
+        }
+    }
+    let seen = survey(rows, table.dialect, guarded, &header, options)?;
     let ragged = seen.ragged(&table.shape);
     let count = seen.survey.rows();
     let inferred = seen.survey.finish();
@@ -323,6 +331,7 @@ fn name_columns(header: &Header, inferred: &[Inferred], said: &mut Mapping) -> V
 fn survey(
     path: &Path,
     dialect: Dialect,
+    guarded: bool,
     header: &Header,
     options: &Options,
 ) -> Result<Seen, AppError> {
@@ -333,7 +342,7 @@ fn survey(
     let width = header.names.len();
     let mut rows = Rows::open(path, dialect, from).map_err(failed)?;
     let mut seen = Seen {
-        survey: Survey::new(&header.names, &dialect, options.date_order),
+        survey: Survey::new(&header.names, &dialect, options.date_order).guarded(guarded),
         short: 0,
         long: 0,
     };
@@ -421,7 +430,7 @@ pub(super) async fn blocking<T: Send + 'static>(
     }
 }
 
-pub(super) fn failed(error: io::Error) -> AppError {
+pub(in crate::actors) fn failed(error: io::Error) -> AppError {
     match error.kind() {
         io::ErrorKind::FileTooLarge => {
             AppError::too_large("The file unpacks to more than 8 GiB").with_source(error)

@@ -13,10 +13,12 @@ use super::reader::{Checkpoint, ReadError, Rows};
 use crate::domain::cell::{Values, write_stored};
 use crate::domain::columns::{Column, ColumnSet, write_wire};
 use crate::domain::import::Refusal;
+use crate::domain::import::format::Format;
 use crate::domain::import::item_id::{item_id, row_of};
 use crate::domain::import::options::OnError;
 use crate::domain::import::plan::{Binding, ImportPlan};
 use crate::domain::unique::NOT_UNIQUE;
+use crate::domain::written::unguarded;
 use crate::error::AppError;
 use crate::ids::{ItemId, JobId, ListId, UserId};
 use crate::store::jobs::{JobProgress, RowError};
@@ -177,6 +179,8 @@ pub struct Target {
     bindings: Vec<Binding>,
     /// What a new item has in the columns that the file lacks.
     defaults: Values,
+    /// A guard before a formula is taken off: see `domain::written`.
+    guarded: bool,
     /// Keys of columns that must not be empty and that the file lacks, without a default.
     missing: Vec<String>,
 }
@@ -214,6 +218,7 @@ impl Target {
                 .filter(|column| column.required && column.default.is_none())
                 .map(|column| column.key.clone())
                 .collect(),
+            guarded: plan.format == Format::Delimited,
             bindings,
         })
     }
@@ -339,6 +344,11 @@ fn read_row(record: &StringRecord, number: u64, width: usize, target: &Target) -
     for binding in &target.bindings {
         let Binding { field, column, .. } = binding;
         let text = record.get(*field).unwrap_or_default();
+        let text = if target.guarded {
+            unguarded(text)
+        } else {
+            text
+        };
         let cell = if text.is_empty() {
             Ok(None)
         } else {
@@ -428,7 +438,6 @@ mod tests {
     use crate::domain::cell::{Cell, ColumnId};
     use crate::domain::columns::{ColumnType, Options};
     use crate::domain::import::dialect::{Dialect, LineEnd};
-    use crate::domain::import::format::Format;
     use crate::domain::import::plan::{PlannedColumn, PlannedTarget};
 
     const AGENT: UserId = UserId(Uuid::from_u128(7));

@@ -16,6 +16,9 @@ use crate::store::{Db, jobs};
 /// node: their jobs are yet to come.
 pub const YOUNG: Duration = Duration::from_secs(60 * 60);
 
+/// So long the file of an export may be fetched.
+pub const FETCHED_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Removes the files in `uploads` that are older than [`YOUNG`] and that no unfinished job names: how
 /// many.
 pub async fn sweep(db: &Db, uploads: &Path) -> Result<usize, AppError> {
@@ -57,7 +60,11 @@ fn old_files(folder: &Path) -> io::Result<Vec<(JobId, PathBuf)>> {
         // One that is gone by now is somebody else's work.
         let written = entry.metadata().and_then(|file| file.modified());
         let age = written.ok().and_then(|written| written.elapsed().ok());
-        if age.is_some_and(|age| age >= YOUNG) {
+        let kept = match entry.path().extension().and_then(|kind| kind.to_str()) {
+            Some("result") => FETCHED_WITHIN,
+            _ => YOUNG,
+        };
+        if age.is_some_and(|age| age >= kept) {
             old.push((job, entry.path()));
         }
     }

@@ -23,9 +23,9 @@ mod user;
 pub(super) mod wire;
 
 #[cfg(test)]
-mod properties;
+pub(crate) mod properties;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::cmp::Ordering;
 use std::collections::HashMap;

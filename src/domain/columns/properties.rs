@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use super::testing::{MEMBER, OTHER_MEMBER, column, hints, parse_json};
 use super::*;
 use crate::domain::cell::{Address, AddressLines, ChoiceId, Location, write_stored};
+use crate::domain::written::{Names, written as people_read};
 
 const CHOICES: &str =
     r#"{"choices":[{"name":"A"},{"name":"Ä \"quoted\", and\\more"},{"name":"🏠"},{"name":"N/A"}]}"#;
@@ -156,7 +157,7 @@ fn cell(ty: ColumnType) -> BoxedStrategy<Cell> {
 }
 
 /// Every column with a cell of its own.
-fn filled() -> impl Strategy<Value = Vec<(Column, Cell)>> {
+pub(crate) fn filled() -> impl Strategy<Value = Vec<(Column, Cell)>> {
     let cells: Vec<_> = every_column()
         .into_iter()
         .map(|column| (Just(column.clone()), cell(column.ty)))
@@ -200,6 +201,21 @@ fn written(column: &Column, cell: &Cell) -> String {
 }
 
 proptest! {
+    #[test]
+    fn what_people_are_shown_is_read_back(cells in filled()) {
+        let emails = |user: UserId| match user.to_string().as_str() {
+            MEMBER => Some("ann@example.com"),
+            _ => Some("ben@example.com"),
+        };
+        let names = Names { user: &emails, links_as_ids: false };
+        for (column, cell) in cells {
+            if !column.ty.is_read_only() {
+                let text = people_read(&column, &cell, &names).into_owned();
+                prop_assert_eq!(column.parse_text(&text, &hints()), Ok(Some(cell)), "{}", text);
+            }
+        }
+    }
+
     #[test]
     fn what_is_written_to_the_wire_is_read_back(cells in filled()) {
         for (column, cell) in cells {

@@ -1,5 +1,7 @@
 //! Choices: named on the wire, kept by id. JSON names them exactly, text in any case.
 
+use std::borrow::Cow;
+
 use super::json::{self, NotTexts, Token};
 use super::{CellError, Choices, Parsed};
 use crate::domain::cell::{Cell, ChoiceId};
@@ -46,28 +48,37 @@ pub(super) fn one_from_text(text: &str, choices: &Choices) -> Parsed {
 
 /// The names in a text that are no choices, where they may be.
 pub(super) fn missing(text: &str, many: bool, choices: &Choices) -> Vec<String> {
-    let one = [text.trim()];
-    let names: Vec<&str> = match many {
-        true => names(text).collect(),
-        false => one.into(),
+    let names = match many {
+        true => names(text),
+        false => vec![Cow::Borrowed(text.trim())],
     };
     let missing = names
         .into_iter()
         .filter(|name| choices.by_name_loosely(name).is_none() && super::check_name(name).is_ok());
-    missing.map(str::to_owned).collect()
+    missing.map(Cow::into_owned).collect()
 }
 
-fn names(text: &str) -> impl Iterator<Item = &str> {
+/// A text as names: a JSON array of them, or separated by semicolons, bars or lines, or else by commas
+/// (one name may hold any of these).
+fn names(text: &str) -> Vec<Cow<'_, str>> {
+    if text.starts_with('[')
+        && let Ok(listed) = serde_json::from_str::<Vec<String>>(text)
+    {
+        return listed.into_iter().map(Cow::Owned).collect();
+    }
     let strong = [';', '|', '\n', '\r'];
     let separators: &'static [char] = match text.contains(strong) {
         true => &[';', '|', '\n', '\r'],
         false => &[','],
     };
     let names = text.split(separators).map(str::trim);
-    names.filter(|name| !name.is_empty())
+    names
+        .filter(|name| !name.is_empty())
+        .map(Cow::Borrowed)
+        .collect()
 }
 
-/// Reads names separated by semicolons, bars or lines, or else by commas; one name may hold any.
+/// Reads the name of one choice, or the [`names`] of several.
 pub(super) fn many_from_text(text: &str, choices: &Choices) -> Parsed {
     if let Some(choice) = choices.by_name_loosely(text) {
         return Ok(Some(Cell::Choices(vec![choice.id])));
@@ -75,8 +86,8 @@ pub(super) fn many_from_text(text: &str, choices: &Choices) -> Parsed {
     let mut ids = Vec::new();
     for name in names(text) {
         let choice = choices
-            .by_name_loosely(name)
-            .ok_or_else(|| not_a_choice(name))?;
+            .by_name_loosely(&name)
+            .ok_or_else(|| not_a_choice(&name))?;
         push(&mut ids, choice.id);
     }
     Ok(some(ids))

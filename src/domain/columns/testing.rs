@@ -3,7 +3,7 @@
 use super::*;
 
 /// A column of that type with the options of a request.
-pub(super) fn column(ty: ColumnType, options: &str) -> Column {
+pub(in crate::domain) fn column(ty: ColumnType, options: &str) -> Column {
     let options = match ty {
         ColumnType::Link => serde_json::json!({ "list_id": MEMBER }),
         _ => serde_json::from_str(options).unwrap(),
@@ -24,8 +24,8 @@ pub(super) fn column(ty: ColumnType, options: &str) -> Column {
 }
 
 /// The users known to [`member`].
-pub(super) const MEMBER: &str = "0192f000-0000-7000-8000-000000000001";
-pub(super) const OTHER_MEMBER: &str = "0192f000-0000-7000-8000-000000000002";
+pub(crate) const MEMBER: &str = "0192f000-0000-7000-8000-000000000001";
+pub(crate) const OTHER_MEMBER: &str = "0192f000-0000-7000-8000-000000000002";
 
 pub(super) fn member(user: UserId) -> bool {
     [MEMBER, OTHER_MEMBER].contains(&user.to_string().as_str())

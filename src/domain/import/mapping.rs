@@ -163,7 +163,8 @@ fn first_of<'a>(
     index
 }
 
-fn folded(text: &str) -> String {
+/// A name without what it is not told apart by: case, spaces and `_`.
+pub fn folded(text: &str) -> String {
     text.chars()
         .filter(|char| !char.is_whitespace() && *char != '_')
         .flat_map(char::to_lowercase)

@@ -287,6 +287,17 @@ impl Person {
         .await
     }
 
+    /// The bytes of a file, with what the answer's headers say of it: its type, and its name.
+    pub(crate) async fn fetch(&self, path: &str) -> (String, String, Vec<u8>) {
+        let request = self.http.get(format!("{}{}", self.base, api(path)));
+        let token = self.token.as_deref().unwrap_or_default();
+        let answer = request.bearer_auth(token).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        let (media, name) = (header("content-type"), header("content-disposition"));
+        (media, name, answer.bytes().await.unwrap().to_vec())
+    }
+
     /// Sends raw bytes, e.g. a file.
     pub(crate) async fn upload(&self, path: &str, content_type: &str, bytes: Vec<u8>) -> Answer {
         let request = self

@@ -64,6 +64,7 @@ pub(super) enum Change {
     Compute(Box<Recomputed>),
     QueueJob(Box<NewJob>),
     ReplanJob(Box<NewJob>),
+    FinishJob(JobId, u64, u64),
     FailJob(JobId, Value, Vec<RowError>),
     CancelJob(JobId),
     RevertJob(JobId),
@@ -224,6 +225,13 @@ pub(super) async fn write(
             if !waits.map_err(StoreError::from)? {
                 let detail = "The job waits for nobody: it was run or ended before";
                 return Err(Attempt::Refused(AppError::conflict(detail)));
+            }
+            Ok(())
+        }
+        Change::FinishJob(job, rows, bytes) => {
+            let runs = store::jobs::finish(tx.conn(), id, *job, *rows, *bytes).await;
+            if !runs.map_err(StoreError::from)? {
+                return Err(ended());
             }
             Ok(())
         }

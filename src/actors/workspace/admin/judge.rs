@@ -104,8 +104,11 @@ async fn judge_one(
         AdminCommand::QueueImport { .. }
         | AdminCommand::RunImport { .. }
         | AdminCommand::RevertImport { .. }
-        | AdminCommand::FailImport { .. }
-        | AdminCommand::CancelImport { .. } => judge_import(core, command, by)?,
+        | AdminCommand::FailJob { .. }
+        | AdminCommand::CancelJob { .. } => judge_import(core, command, by)?,
+        AdminCommand::QueueExport { .. } | AdminCommand::FinishExport { .. } => {
+            judge_export(core, command, by)?
+        }
         AdminCommand::Comment { place, command } => {
             comments::judge(core, tx, *place, command, by, now).await?
         }
@@ -305,9 +308,19 @@ fn judge_import(core: &Core, command: &AdminCommand, by: UserId) -> Result<Effec
             };
             Ok(effect.keeps_shape().with(change))
         }
-        AdminCommand::FailImport { job, error, errors } => {
+        AdminCommand::FailJob {
+            job,
+            export,
+            error,
+            errors,
+        } => {
             let data = json!({"job": job, "error": error});
-            Ok(Effect::new("import.failed", data, 204, None)
+            let kind = if *export {
+                "export.failed"
+            } else {
+                "import.failed"
+            };
+            Ok(Effect::new(kind, data, 204, None)
                 .keeps_shape()
                 .with(Change::FailJob(*job, error.clone(), errors.clone())))
         }
@@ -319,17 +332,46 @@ fn judge_import(core: &Core, command: &AdminCommand, by: UserId) -> Result<Effec
                 .keeps_shape()
                 .with(Change::RevertJob(*job)))
         }
-        AdminCommand::CancelImport { job } => {
+        AdminCommand::CancelJob { job, export } => {
             core.authorize(by, Action::WriteItems)?;
             let body = json!({"id": job, "state": "cancelled"});
-            Ok(
-                Effect::new("import.cancelled", json!({"job": job}), 200, Some(body))
-                    .keeps_shape()
-                    .with(Change::CancelJob(*job)),
-            )
+            let kind = if *export {
+                "export.cancelled"
+            } else {
+                "import.cancelled"
+            };
+            Ok(Effect::new(kind, json!({"job": job}), 200, Some(body))
+                .keeps_shape()
+                .with(Change::CancelJob(*job)))
         }
         _ => Err(AppError::internal(anyhow::anyhow!(
             "not a command on imports"
+        ))),
+    }
+}
+
+/// Who took which data out stands in the log.
+fn judge_export(core: &Core, command: &AdminCommand, by: UserId) -> Result<Effect, AppError> {
+    match command {
+        AdminCommand::QueueExport { job } => {
+            core.authorize(by, Action::WriteItems)?;
+            let data = json!({
+                "job": job.id, "list": job.list, "file_name": job.file_name, "asked": job.params,
+            });
+            let body =
+                json!({"id": job.id, "kind": job.kind, "state": job.state(), "list_id": job.list});
+            let mut effect = Effect::new("export.queued", data, 202, Some(body));
+            effect.list = job.list;
+            Ok(effect.keeps_shape().with(Change::QueueJob(job.clone())))
+        }
+        AdminCommand::FinishExport { job, rows, bytes } => {
+            let data = json!({"job": job, "rows": rows, "bytes": bytes});
+            Ok(Effect::new("export.finished", data, 204, None)
+                .keeps_shape()
+                .with(Change::FinishJob(*job, *rows, *bytes)))
+        }
+        _ => Err(AppError::internal(anyhow::anyhow!(
+            "not a command on exports"
         ))),
     }
 }

@@ -155,15 +155,27 @@ pub enum AdminCommand {
     RunImport {
         job: Box<NewJob>,
     },
-    /// Ends an import that can't be done, with what was wrong.
-    FailImport {
+    /// Queues an export.
+    QueueExport {
+        job: Box<NewJob>,
+    },
+    /// The file of an export is there.
+    FinishExport {
         job: JobId,
+        rows: u64,
+        bytes: u64,
+    },
+    /// Ends a job that can't be done, with what was wrong.
+    FailJob {
+        job: JobId,
+        export: bool,
         error: Value,
         errors: Vec<RowError>,
     },
-    /// Ends an import that nobody wants any more; what is committed stays.
-    CancelImport {
+    /// Ends a job that nobody wants any more; what is committed stays.
+    CancelJob {
         job: JobId,
+        export: bool,
     },
 }
 

@@ -20,6 +20,7 @@ use self::written::{
 use super::dialect::Dialect;
 use crate::domain::cell::{Cell, ColumnId};
 use crate::domain::columns::{Column, ColumnType, DateOrder, Options, TextHints};
+use crate::domain::written::unguarded;
 
 /// Where a phone number like "(415) 555-0132" is from.
 pub const PHONE_REGION: &str = "US";
@@ -56,6 +57,8 @@ pub struct Survey {
     columns: Vec<Values>,
     probes: Probes,
     rows: u64,
+    /// Texts may be guarded from spreadsheets: see `domain::written`.
+    guarded: bool,
 }
 
 impl Survey {
@@ -69,13 +72,20 @@ impl Survey {
                 .collect(),
             probes: Probes::new(declared),
             rows: 0,
+            guarded: false,
         }
+    }
+
+    /// For delimited text, where a guard before a formula is not the value's own.
+    pub fn guarded(self, guarded: bool) -> Self {
+        Self { guarded, ..self }
     }
 
     /// Looks at one record.
     pub fn take(&mut self, record: &StringRecord) {
         self.rows += 1;
         for (values, text) in self.columns.iter_mut().zip(record) {
+            let text = if self.guarded { unguarded(text) } else { text };
             if !text.is_empty() {
                 values.take(text, &self.probes);
             }
