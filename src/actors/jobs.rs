@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::export::{self, ExportJob, Exported, result_of};
 use super::import::accept::{discard, discard_all, rows_of};
 use super::import::batch::{BatchSink, BatchSize, ImportBatch, ImportedBatch, Target};
+use super::import::index::upsert;
 use super::import::sweep::sweep;
 use super::import::{Ended, ImportJob, Patience, start};
 use super::registry::Registry;
@@ -26,7 +27,7 @@ use crate::domain::import::proposal::Proposal;
 use crate::domain::log::Actor;
 use crate::error::AppError;
 use crate::ids::{JobId, UserId, WorkspaceId};
-use crate::store::jobs::{self, Job, JobProgress, RowError};
+use crate::store::jobs::{self, Amended, Job, JobProgress, RowError};
 use crate::store::{self, Db, Purpose, StoreError, Tx};
 
 /// Imports that one process runs at once: a parser's core each, beside the people who edit.
@@ -428,7 +429,9 @@ async fn load(
     let people = store::members::named(&tx, workspace).await?;
     tx.commit().await?;
     let version = u64::try_from(snapshot.schema_version).unwrap_or(0);
-    let target = Target::new(id, list.id, version, &plan, &list.columns, Arc::new(people))?;
+    let upsert = upsert(db, workspace, list, &plan).await?;
+    let target = Target::new(id, list.id, version, &plan, &list.columns, Arc::new(people))?
+        .upserting(upsert);
     Ok(Some(ImportJob {
         path: rows_of(uploads, id, proposal.rows_file.as_deref()),
         plan,
@@ -440,6 +443,8 @@ async fn load(
             created: job.counts.created,
             failed: job.counts.failed,
             skipped: job.counts.skipped,
+            updated: job.counts.updated,
+            unchanged: job.counts.unchanged,
             checkpoint_bytes: job.checkpoint_bytes,
             checkpoint_record: job.checkpoint_record,
             errors: Vec::new(),
@@ -501,11 +506,11 @@ impl BatchSink for LaneSink {
         let reply = handle
             .submit(request(self.facts.job, self.facts.user, command))
             .await?;
-        let refused = match reply.outcome {
-            Outcome::Imported { refused } => refused,
-            _ => 0,
+        let amended = match reply.outcome {
+            Outcome::Imported { amended } => amended,
+            _ => Amended::default(),
         };
-        progress.refuse(refused);
+        progress.amend(amended);
         handle.announce(JobNews {
             state: state.to_owned(),
             done: progress.checkpoint_bytes,
@@ -518,7 +523,7 @@ impl BatchSink for LaneSink {
         let crowded = self.edits.swap(edits, Ordering::Relaxed) != edits;
         Ok(ImportedBatch {
             seq: u64::try_from(reply.seq).unwrap_or(0),
-            refused,
+            amended,
             crowded,
         })
     }

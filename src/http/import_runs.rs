@@ -14,6 +14,7 @@ use super::extract::{Access, Caller, remember, state};
 use super::jobs::{accepted, own};
 use super::submit::{admin, admin_answer};
 use crate::actors::import::batch::Target;
+use crate::actors::import::index::upsert;
 use crate::actors::import::{accept, refused};
 use crate::actors::workspace::AdminCommand;
 use crate::domain::columns::ColumnSet;
@@ -197,7 +198,8 @@ async fn try_out(
     let people = Arc::new(store::members::named(&tx, access.snapshot.id).await?);
     tx.commit().await?;
     let nobody = JobId(Uuid::nil());
-    let target = Target::new(nobody, list.id, 0, plan, &list.columns, people)?;
+    let upsert = upsert(&state.db, access.snapshot.id, list, plan).await?;
+    let target = Target::new(nobody, list.id, 0, plan, &list.columns, people)?.upserting(upsert);
     accept::try_out(rows, plan.clone(), target).await
 }
 

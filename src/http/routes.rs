@@ -145,13 +145,13 @@ pub fn table() -> Vec<Route> {
         PATCH "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Comment), comments::update, "Change an own comment" ("CommentPatchIn") => 200 "CommentOut";
         DELETE "/workspaces/{workspace_id}/lists/{list_id}/items/{item_id}/comments/{comment_id}" Member(Comment), comments::delete, "Delete an own comment, or, as an admin, any" => 204;
 
-        POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list: delimited text, a workbook, JSON, vCards, also packed; as the body, or as the part `file` of a form" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/lists/{list_id}/imports" Member(WriteItems), imports::into_list, "Import a file into a list: delimited text, a workbook, JSON, vCards, also packed; as the body, or as the part `file` of a form" ["mode" "key" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
         POST "/workspaces/{workspace_id}/imports" Member(WriteSchema), imports::into_new_list, "Make a list from a file, which is sent as for an import" ["list_name" "mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
         POST "/workspaces/{workspace_id}/lists/{list_id}/exports" Member(WriteItems), exports::create, "Export items of a list into a file: CSV, a workbook, JSON, JSON Lines or vCards; texts that a spreadsheet would run as formulas are guarded by an apostrophe, which an import takes off" ("ExportIn") => 202 "JobOut";
         GET "/workspaces/{workspace_id}/jobs" Member(Read), jobs::index, "Jobs, newest first" ["limit" "cursor"] => 200 "JobsPage";
         GET "/workspaces/{workspace_id}/jobs/{job_id}" Member(Read), jobs::show, "How a job stands" => 200 "JobOut";
         GET "/workspaces/{workspace_id}/jobs/{job_id}/errors" Member(Read), jobs::errors, "The rows that a job could not store" ["limit" "cursor" "format"] => 200 "ErrorsPage";
-        POST "/workspaces/{workspace_id}/jobs/{job_id}/run" Member(WriteItems), import_runs::run, "Run an import that needs input, or plan it anew: the parameters are answers, each in the place of what was said before; with `dry_run=true` nothing is stored yet" ["mode" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
+        POST "/workspaces/{workspace_id}/jobs/{job_id}/run" Member(WriteItems), import_runs::run, "Run an import that needs input, or plan it anew: the parameters are answers, each in the place of what was said before; with `dry_run=true` nothing is stored yet" ["mode" "key" "dry_run" "mapping" "create_columns" "on_error" "delimiter" "quote" "encoding" "header_row" "sheet" "entry" "nested" "date_order"] => 202 "JobOut";
         GET "/workspaces/{workspace_id}/jobs/{job_id}/result" Member(WriteItems), exports::result, "The file of an export that has ended; kept for a week" => 200;
         POST "/workspaces/{workspace_id}/jobs/{job_id}/cancel" Member(WriteItems), jobs::cancel, "End a job; what it has stored stays" => 200;
 
@@ -178,7 +178,7 @@ pub fn table() -> Vec<Route> {
 }
 
 /// Parameters of the contract that no route, or not every one of the contract's, takes yet.
-const NOT_BUILT: [&str; 7] = ["as_of", "at", "count", "expand", "key", "q", "typecast"];
+const NOT_BUILT: [&str; 6] = ["as_of", "at", "count", "expand", "q", "typecast"];
 
 /// Mounts the table.
 pub fn configure(config: &mut ServiceConfig) {

@@ -76,6 +76,11 @@ pub async fn revert(request: HttpRequest, caller: Caller) -> Result<HttpResponse
         let detail = "Only an import can be taken back";
         return Err(AppError::conflict(detail).at("", "not_an_import"));
     }
+    // What stood before is in the log, change by change: each can be undone by itself.
+    if job.params.get("mode").is_some_and(|mode| mode != "create") {
+        let detail = "An import that changed items can't be taken back as a whole yet";
+        return Err(AppError::conflict(detail).at("", "not_built"));
+    }
     if job.finished_at.is_none() {
         let detail = "The job has not ended: cancel it first";
         return Err(AppError::conflict(detail).at("", "not_ended"));

@@ -91,6 +91,8 @@ pub struct JobProgress {
     pub created: u64,
     pub failed: u64,
     pub skipped: u64,
+    pub updated: u64,
+    pub unchanged: u64,
     /// Bytes of the file up to the next row.
     pub checkpoint_bytes: u64,
     /// Rows up to there.
@@ -100,10 +102,48 @@ pub struct JobProgress {
 }
 
 impl JobProgress {
-    /// So many rows that counted as created were refused after all.
-    pub fn refuse(&mut self, rows: u64) {
-        self.created = self.created.saturating_sub(rows);
-        self.failed += rows;
+    /// Rows that counted as created became something else.
+    pub fn amend(&mut self, amended: Amended) {
+        let Amended {
+            updated,
+            unchanged,
+            skipped,
+            failed,
+        } = amended;
+        let all = updated + unchanged + skipped + failed;
+        self.created = self.created.saturating_sub(all);
+        self.updated += updated;
+        self.unchanged += unchanged;
+        self.skipped += skipped;
+        self.failed += failed;
+    }
+}
+
+/// What rows became, beside the items that stand in the list now, that were taken for new ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Amended {
+    pub updated: u64,
+    pub unchanged: u64,
+    pub skipped: u64,
+    pub failed: u64,
+}
+
+impl Amended {
+    /// So many rows failed.
+    pub fn failed(rows: u64) -> Amended {
+        Amended {
+            failed: rows,
+            ..Amended::default()
+        }
+    }
+}
+
+impl std::ops::AddAssign for Amended {
+    fn add_assign(&mut self, other: Amended) {
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
     }
 }
 
@@ -131,8 +171,8 @@ pub async fn create(
     sqlx::query(
         "INSERT INTO estatebase.jobs
              (workspace_id, id, kind, list_id, created_by, params, file_name, file_size, sha256,
-              total_bytes, checkpoint_bytes, state, read, created, skipped, failed)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+              total_bytes, checkpoint_bytes, state, read, created, skipped, failed, updated)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(workspace.uuid())
     .bind(job.id.uuid())
@@ -150,6 +190,7 @@ pub async fn create(
     .bind(signed(tried.created)?)
     .bind(signed(tried.skipped)?)
     .bind(signed(tried.failed)?)
+    .bind(signed(tried.updated)?)
     .execute(&mut *connection)
     .await?;
     insert_errors(connection, workspace, job.id, &tried.errors).await
@@ -166,7 +207,7 @@ pub async fn replan(
     let done = sqlx::query(
         "UPDATE estatebase.jobs
          SET state = $3, list_id = $4, params = $5, total_bytes = $6, checkpoint_bytes = $7,
-             read = $8, created = $9, skipped = $10, failed = $11, updated = 0, unchanged = 0
+             read = $8, created = $9, skipped = $10, failed = $11, updated = $12, unchanged = 0
          WHERE workspace_id = $1 AND id = $2 AND state = 'needs_input'",
     )
     .bind(workspace.uuid())
@@ -180,6 +221,7 @@ pub async fn replan(
     .bind(signed(tried.created)?)
     .bind(signed(tried.skipped)?)
     .bind(signed(tried.failed)?)
+    .bind(signed(tried.updated)?)
     .execute(&mut *connection)
     .await?;
     if done.rows_affected() != 1 {
@@ -327,6 +369,7 @@ pub async fn advance(
         "UPDATE estatebase.jobs
          SET read = $4, created = $5, failed = $6, skipped = $7,
              checkpoint_bytes = $8, checkpoint_record = $9,
+             updated = $11, unchanged = $12,
              state = CASE WHEN $10 THEN 'succeeded' ELSE state END,
              finished_at = CASE WHEN $10 THEN clock_timestamp() END,
              lease_owner = CASE WHEN $10 THEN NULL ELSE lease_owner END,
@@ -343,6 +386,8 @@ pub async fn advance(
     .bind(signed(progress.checkpoint_bytes)?)
     .bind(signed(progress.checkpoint_record)?)
     .bind(last)
+    .bind(signed(progress.updated)?)
+    .bind(signed(progress.unchanged)?)
     .execute(&mut *connection)
     .await?;
     if done.rows_affected() != 1 {

@@ -23,6 +23,7 @@ pub mod past;
 pub mod profiles;
 pub mod retype;
 pub mod roles;
+pub mod row_keys;
 pub mod schema;
 mod tx;
 pub mod unique;

@@ -163,6 +163,8 @@ async fn a_job_runs_from_the_queue_to_its_end() {
         checkpoint_bytes: 60,
         checkpoint_record: 4,
         errors: vec![error.clone()],
+        updated: 0,
+        unchanged: 0,
     };
     let mut tx = begin(&app, mine).await;
     assert!(

@@ -52,4 +52,5 @@ mod undo_plan;
 mod undo_shapes;
 mod unique;
 mod unique_plan;
+mod upserts;
 mod views;

@@ -15,9 +15,10 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::batch::{BatchSize, Batches, Target, overflow};
+use super::batch::{BatchSize, Batches, Target, Upsert, overflow};
 use super::reader::{Checkpoint, Rows};
 use super::{refused, table};
+use crate::domain::cell::Values;
 use crate::domain::columns::ColumnSet;
 use crate::domain::import::dialect::Dialect;
 use crate::domain::import::format::Format;
@@ -26,11 +27,12 @@ use crate::domain::import::infer::{Inferred, Survey};
 use crate::domain::import::mapping::Mapping;
 use crate::domain::import::options::Options;
 use crate::domain::import::plan::ImportPlan;
+use crate::domain::import::row_key::RowKey;
 use crate::domain::import::{Refusal, Warning, header, mapping};
 use crate::domain::written::unguarded;
 use crate::error::AppError;
-use crate::ids::JobId;
-use crate::store::jobs::JobProgress;
+use crate::ids::{ItemId, JobId, ListId};
+use crate::store::jobs::{Amended, JobProgress};
 
 /// Bytes gathered before the disk is bothered.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -259,14 +261,37 @@ pub async fn try_out(
         let mut batches = Batches::open(&path, &plan, target, BatchSize::default(), start)?;
         let mut errors = Vec::new();
         let mut tried = JobProgress::default();
+        let mut amended = Amended::default();
         while let Some(batch) = batches.next_batch()? {
             let room = SHOWN.saturating_sub(errors.len());
             errors.extend(batch.progress.errors.iter().take(room).cloned());
+            if let Some(upsert) = &batch.upsert {
+                amended += would_be(&batch.rows, batch.list, upsert);
+            }
             tried = batch.progress;
         }
+        tried.amend(amended);
         Ok(JobProgress { errors, ..tried })
     })
     .await
+}
+
+/// What would become of rows that find their items by a key.
+fn would_be(rows: &[(ItemId, Values)], list: ListId, upsert: &Upsert) -> Amended {
+    let mut index = upsert.index.blocking_lock();
+    let mut amended = Amended::default();
+    for (item, values) in rows {
+        match RowKey::of(list, &upsert.columns, values) {
+            None => amended.failed += 1,
+            Some(key) => match (index.candidates(&key), upsert.makes) {
+                ([], true) => index.add(key, *item),
+                ([], false) => amended.skipped += 1,
+                ([_], _) => amended.updated += 1,
+                _ => amended.failed += 1,
+            },
+        }
+    }
+    amended
 }
 
 /// What was seen in all rows of a file.

@@ -8,20 +8,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use csv::StringRecord;
+use tokio::sync::Mutex;
 
 use super::reader::{Checkpoint, ReadError, Rows};
-use crate::domain::cell::{Values, write_stored};
+use crate::domain::cell::{ColumnId, Values, write_stored};
 use crate::domain::columns::{Column, ColumnSet, write_wire};
 use crate::domain::import::Refusal;
 use crate::domain::import::format::Format;
 use crate::domain::import::item_id::{item_id, row_of};
 use crate::domain::import::options::OnError;
 use crate::domain::import::plan::{Binding, ImportPlan};
+use crate::domain::import::row_key::KeyIndex;
 use crate::domain::unique::NOT_UNIQUE;
 use crate::domain::written::unguarded;
 use crate::error::AppError;
 use crate::ids::{ItemId, JobId, ListId, UserId};
-use crate::store::jobs::{JobProgress, RowError};
+use crate::store::jobs::{Amended, JobProgress, RowError};
 
 /// When a batch is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct ImportBatch {
     /// The rows written out, beside the commit of the batch before; `None` leaves it to the sink.
     pub encoded: Option<Encoded>,
     pub progress: JobProgress,
+    /// Its rows are looked for among the items that stand; then they hold what the file says alone.
+    pub upsert: Option<Upsert>,
     /// A row that can't be stored ends the job.
     pub aborts: bool,
     /// Nothing follows: the job has succeeded. The only batch that may have no rows.
@@ -108,8 +112,8 @@ impl Encoded {
 pub struct ImportedBatch {
     /// The workspace's sequence number after it.
     pub seq: u64,
-    /// Rows of it that could not be stored beside what stands.
-    pub refused: u64,
+    /// What its rows became beside what stands.
+    pub amended: Amended,
     /// People are editing beside it: smaller batches make them wait for less.
     pub crowded: bool,
 }
@@ -119,7 +123,8 @@ impl ImportBatch {
     pub fn without(&self, refused: &[(usize, Vec<&Column>)]) -> ImportBatch {
         let mut batch = self.clone();
         batch.encoded = None;
-        batch.progress.refuse(refused.len().try_into().unwrap_or(0));
+        let failed = refused.len().try_into().unwrap_or(0);
+        batch.progress.amend(Amended::failed(failed));
         let mut left = Vec::with_capacity(batch.rows.len());
         let mut gone = refused.iter().peekable();
         for (index, (item, values)) in batch.rows.into_iter().enumerate() {
@@ -127,7 +132,7 @@ impl ImportBatch {
                 left.push((item, values));
                 continue;
             };
-            if batch.progress.failed <= REPORTED_ROWS {
+            if is_reported(&batch.progress) {
                 let errors = taken.iter().take(REPORTED_CELLS);
                 let errors = errors.map(|column| not_unique(item, column, &values));
                 let numbered = (0..).zip(errors);
@@ -156,6 +161,29 @@ fn not_unique(item: ItemId, column: &Column, values: &Values) -> RowError {
     )
 }
 
+/// Whether errors of one more row are kept.
+pub fn is_reported(progress: &JobProgress) -> bool {
+    progress.failed <= REPORTED_ROWS
+}
+
+/// How rows find the items that they are.
+#[derive(Clone, Debug)]
+pub struct Upsert {
+    /// The columns of the key.
+    pub columns: Vec<ColumnId>,
+    pub index: Arc<Mutex<KeyIndex>>,
+    /// Rows without an item become new ones; else they are skipped.
+    pub makes: bool,
+}
+
+impl PartialEq for Upsert {
+    fn eq(&self, other: &Self) -> bool {
+        self.columns == other.columns
+            && self.makes == other.makes
+            && Arc::ptr_eq(&self.index, &other.index)
+    }
+}
+
 /// Takes batches and commits each as one transaction: rows, event and progress.
 pub trait BatchSink: Clone + Send + Sync + 'static {
     /// Ok: committed. An error: perhaps committed, for the answer may be lost; the job then goes on
@@ -179,6 +207,8 @@ pub struct Target {
     bindings: Vec<Binding>,
     /// What a new item has in the columns that the file lacks.
     defaults: Values,
+    /// See [`ImportBatch::upsert`].
+    upsert: Option<Upsert>,
     /// A guard before a formula is taken off: see `domain::written`.
     guarded: bool,
     /// Keys of columns that must not be empty and that the file lacks, without a default.
@@ -219,8 +249,14 @@ impl Target {
                 .map(|column| column.key.clone())
                 .collect(),
             guarded: plan.format == Format::Delimited,
+            upsert: None,
             bindings,
         })
+    }
+
+    /// Rows are looked for among the items that stand.
+    pub fn upserting(self, upsert: Option<Upsert>) -> Self {
+        Self { upsert, ..self }
     }
 }
 
@@ -307,7 +343,7 @@ impl Batches {
                 }
                 Outcome::Failed(found) => {
                     self.progress.failed += 1;
-                    if self.progress.failed <= REPORTED_ROWS {
+                    if is_reported(&self.progress) {
                         errors.extend(found);
                     }
                 }
@@ -317,7 +353,11 @@ impl Batches {
         self.progress.checkpoint_bytes = here.bytes;
         self.progress.checkpoint_record = here.record;
         Ok(Some(ImportBatch {
-            encoded: Encoded::new(&self.target.columns, self.target.list, &rows).ok(),
+            encoded: match self.target.upsert {
+                Some(_) => None,
+                None => Encoded::new(&self.target.columns, self.target.list, &rows).ok(),
+            },
+            upsert: self.target.upsert.clone(),
             job: self.target.job,
             list: self.target.list,
             schema_version: self.target.schema_version,
@@ -359,6 +399,8 @@ fn read_row(record: &StringRecord, number: u64, width: usize, target: &Target) -
                 filled = true;
                 cells.push((column.id, cell));
             }
+            // Of an item that stands nothing is emptied, and who makes one completes it.
+            (Ok(None), _) if target.upsert.is_some() => {}
             (Ok(None), Some(default)) => cells.push((column.id, default.clone())),
             (Ok(None), None) if column.required => missing.push(required(number, &column.key)),
             (Ok(None), None) => {}
@@ -374,11 +416,15 @@ fn read_row(record: &StringRecord, number: u64, width: usize, target: &Target) -
     if !filled && bad.is_empty() {
         return Outcome::Empty;
     }
-    missing.extend(target.missing.iter().map(|key| required(number, key)));
+    if target.upsert.is_none() {
+        missing.extend(target.missing.iter().map(|key| required(number, key)));
+    }
     bad.append(&mut missing);
     if bad.is_empty() {
         let mut values: Values = cells.into_iter().collect();
-        values.extend(target.defaults.iter().map(|(id, cell)| (*id, cell.clone())));
+        if target.upsert.is_none() {
+            values.extend(target.defaults.iter().map(|(id, cell)| (*id, cell.clone())));
+        }
         return Outcome::Item(values);
     }
     bad.truncate(REPORTED_CELLS);
@@ -418,7 +464,13 @@ fn required(row: u64, key: &str) -> RowError {
     )
 }
 
-fn row_error(row: u64, key: &str, value: &str, code: &str, message: String) -> RowError {
+pub(in crate::actors) fn row_error(
+    row: u64,
+    key: &str,
+    value: &str,
+    code: &str,
+    message: String,
+) -> RowError {
     RowError {
         row,
         ordinal: 0,
@@ -438,6 +490,7 @@ mod tests {
     use crate::domain::cell::{Cell, ColumnId};
     use crate::domain::columns::{ColumnType, Options};
     use crate::domain::import::dialect::{Dialect, LineEnd};
+    use crate::domain::import::options::Mode;
     use crate::domain::import::plan::{PlannedColumn, PlannedTarget};
 
     const AGENT: UserId = UserId(Uuid::from_u128(7));
@@ -491,6 +544,8 @@ mod tests {
             rows: 0,
             columns: planned.to_vec(),
             on_error: OnError::Skip,
+            mode: Mode::Create,
+            keys: Vec::new(),
             format: Format::default(),
             encoding: "UTF-8".to_owned(),
             warnings: Vec::new(),

@@ -21,7 +21,7 @@ use crate::domain::import::options::{OnError, Options};
 use crate::domain::import::plan::ImportPlan;
 use crate::error::AppError;
 use crate::ids::{ItemId, JobId, ListId};
-use crate::store::jobs::{JobProgress, RowError};
+use crate::store::jobs::{Amended, JobProgress, RowError};
 
 /// The list that a plan makes of nothing.
 pub(super) fn columns_of(plan: &ImportPlan) -> ColumnSet {
@@ -126,7 +126,7 @@ impl Memory {
         stored.done = batch.last;
         Ok(ImportedBatch {
             seq: 1,
-            refused: 0,
+            amended: Amended::default(),
             crowded: false,
         })
     }

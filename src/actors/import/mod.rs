@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod batch;
+pub mod index;
 pub mod reader;
 pub mod sweep;
 mod table;
@@ -33,7 +34,7 @@ use crate::domain::import::Refusal;
 use crate::domain::import::options::OnError;
 use crate::domain::import::plan::ImportPlan;
 use crate::error::{AppError, ErrorCode, FieldError};
-use crate::store::jobs::{JobProgress, RowError};
+use crate::store::jobs::{Amended, JobProgress, RowError};
 
 /// How often a job that is interrupted is begun again.
 #[derive(Clone, Copy, Debug)]
@@ -236,23 +237,23 @@ async fn attempt<S: BatchSink>(
         return Ok(None);
     }
     let mut next = parsed(parse(job.open().await?).await)?;
-    let (mut crowded, mut refused) = (false, 0);
+    let (mut crowded, mut amended) = (false, Amended::default());
     while let Some(mut batch) = next.1 {
         if stop.is_cancelled() {
             return Ok(None);
         }
         // The file was read ahead: it does not know of them.
-        batch.progress.refuse(refused);
+        batch.progress.amend(amended);
         let last = batch.last.then(|| batch.progress.clone());
         next.0.give_way(crowded);
         let ahead = parse(next.0);
         let begun = Instant::now();
         let imported = sink.import_batch(batch).await.map_err(judge)?;
         crowded = imported.crowded;
-        refused += imported.refused;
+        amended += imported.amended;
         let took = begun.elapsed();
         if let Some(mut progress) = last {
-            progress.refuse(imported.refused);
+            progress.amend(imported.amended);
             return Ok(Some(progress));
         }
         if crowded {

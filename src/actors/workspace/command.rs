@@ -17,6 +17,7 @@ use crate::domain::log::{Actor, Hash};
 use crate::domain::schema::List;
 use crate::error::AppError;
 use crate::ids::{ItemId, UserId};
+use crate::store::jobs::Amended;
 use crate::wire::undo::Undone;
 
 /// A command with who gives it and how it is to be answered.
@@ -139,8 +140,8 @@ pub enum Outcome {
         list: Arc<List>,
         items: Vec<Arc<Item>>,
     },
-    /// A batch of an import, but for so many rows.
-    Imported { refused: u64 },
+    /// A batch of an import, and what its rows became beside what stands.
+    Imported { amended: Amended },
     /// Ready to be given.
     Ready(Answer),
 }
@@ -237,10 +238,19 @@ pub(super) struct Job {
     pub(super) request: Request,
     pub(super) reply: oneshot::Sender<Result<Reply, AppError>>,
     /// Held until it is answered: the bound of the lane.
-    pub(super) _permit: OwnedSemaphorePermit,
+    pub(super) _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Job {
+    /// A step of another command, which nobody waits for by itself.
+    pub(super) fn step(request: Request) -> Job {
+        Job {
+            request,
+            reply: oneshot::channel().0,
+            _permit: None,
+        }
+    }
+
     pub(super) fn answer(self, result: Result<Reply, AppError>) {
         // The caller may be gone; the effect stands all the same.
         let _ = self.reply.send(result);

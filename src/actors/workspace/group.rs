@@ -321,7 +321,6 @@ impl Member {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
-    use tokio::sync::{Semaphore, oneshot};
     use uuid::Uuid;
 
     use super::super::command::Remember;
@@ -371,19 +370,14 @@ mod tests {
     }
 
     fn job(user: UserId, command: ItemCommand) -> Job {
-        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        Job {
-            request: Request {
-                user,
-                actor: Actor::User(user),
-                op: None,
-                remember: None::<Remember>,
-                shape: Shape::Ack,
-                command: Command::Items(command),
-            },
-            reply: oneshot::channel().0,
-            _permit: permit,
-        }
+        Job::step(Request {
+            user,
+            actor: Actor::User(user),
+            op: None,
+            remember: None::<Remember>,
+            shape: Shape::Ack,
+            command: Command::Items(command),
+        })
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl WorkspaceHandle {
         let job = Job {
             request,
             reply,
-            _permit: permit,
+            _permit: Some(permit),
         };
         #[expect(
             clippy::disallowed_methods,

@@ -14,6 +14,7 @@ use super::core::Core;
 use super::done::Done;
 use super::durable::{Attempt, Failure, commit_in, in_doubt};
 use super::entry::{By, NewEvent, event, head_move, payload};
+use super::upsert;
 use crate::actors::import::batch::{Encoded, ImportBatch};
 use crate::domain::cell::{Cell, ColumnId, Values};
 use crate::domain::columns::ColumnType;
@@ -27,21 +28,24 @@ use crate::domain::unique::{Holders, hand_out, keys};
 use crate::error::{AppError, ErrorCode};
 use crate::ids::{ItemId, UserId};
 use crate::store::commit::{GroupWrite, ItemRow, PATIENCE, PayloadRow};
+use crate::store::jobs::{Amended, JobProgress};
 use crate::store::{self, Db, Purpose, Tx};
 
 /// Runs one batch alone.
 pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     let mut done = Done::default();
-    let result = match commit(db, core, &job.request).await {
-        Ok(imported) => {
-            done.batches.extend(imported.told);
-            Ok(Reply {
-                seq: core.seq,
-                outcome: Outcome::Imported {
-                    refused: imported.refused,
-                },
-            })
-        }
+    let committed = match &job.request.command {
+        Command::Import(batch) => match &batch.upsert {
+            Some(by) => upsert::commit(db, core, &job.request, batch, by, &mut done).await,
+            None => commit(db, core, &job.request, batch, &mut done).await,
+        },
+        _ => Err(AppError::internal(anyhow::anyhow!("not a batch of an import")).into()),
+    };
+    let result = match committed {
+        Ok(amended) => Ok(Reply {
+            seq: core.seq,
+            outcome: Outcome::Imported { amended },
+        }),
         Err(Attempt::Refused(error)) => Err(error),
         Err(Attempt::Failed(Failure::LostRace | Failure::Unwritten | Failure::Stale)) => {
             // The batch was typed for the state before: the job reads its checkpoint and goes on.
@@ -57,30 +61,36 @@ pub(super) async fn run(db: &Db, core: &mut Core, job: Job) -> Done {
     done
 }
 
-/// What a batch came to.
-struct Imported {
-    told: Option<EventBatch>,
-    /// Rows that were not stored: others hold their values.
-    refused: u64,
-}
-
-async fn commit(db: &Db, core: &mut Core, request: &Request) -> Result<Imported, Attempt> {
-    let Command::Import(batch) = &request.command else {
-        return Err(AppError::internal(anyhow::anyhow!("not a batch of an import")).into());
-    };
+/// The list of a batch, if it may be stored: by who asks, and under the schema that it was typed for.
+pub(super) fn checked(
+    core: &Core,
+    request: &Request,
+    batch: &ImportBatch,
+) -> Result<Arc<List>, AppError> {
     core.authorize(request.user, Action::WriteItems)?;
     if i64::try_from(batch.schema_version).ok() != Some(core.schema_version) {
-        return Err(AppError::unavailable("The schema changed; the batch is typed anew").into());
+        return Err(AppError::unavailable(
+            "The schema changed; the batch is typed anew",
+        ));
     }
-    let list = Arc::clone(list_of(batch.list, &core.schema)?);
+    Ok(Arc::clone(list_of(batch.list, &core.schema)?))
+}
+
+async fn commit(
+    db: &Db,
+    core: &mut Core,
+    request: &Request,
+    batch: &Arc<ImportBatch>,
+    done: &mut Done,
+) -> Result<Amended, Attempt> {
+    let list = checked(core, request, batch)?;
     let mut tx = Tx::begin(db, core.id, Purpose::Commit).await?;
     let (holders, batch, refused) = sift(&mut tx, core, &list, batch).await?;
     let batch = &batch;
     if batch.rows.is_empty() {
-        advance(&mut tx, core, batch).await?;
+        advance(&mut tx, core, batch, &batch.progress).await?;
         tx.commit().await?;
-        let told = None;
-        return Ok(Imported { told, refused });
+        return Ok(Amended::failed(refused));
     }
     let now = Utc::now().trunc_subsecs(6);
     let next = core.next_numbers.get(&list.id).copied().unwrap_or(1);
@@ -127,7 +137,8 @@ async fn commit(db: &Db, core: &mut Core, request: &Request) -> Result<Imported,
         links: Vec::new(),
         keys: holders.moved().collect(),
     };
-    db.in_time(PATIENCE, advance(&mut tx, core, batch)).await?;
+    db.in_time(PATIENCE, advance(&mut tx, core, batch, &batch.progress))
+        .await?;
     commit_in(db, core, tx, &write, now).await?;
 
     let stored = u64::try_from(write.items.len()).unwrap_or(0);
@@ -139,10 +150,8 @@ async fn commit(db: &Db, core: &mut Core, request: &Request) -> Result<Imported,
     let event = EncodedEvent::new(&entry.header, &entry.hash, &[Some(&text)]);
     let mark = mark(&core.hash);
     let told = EventBatch::new(core.id, after, core.seq, &mark, vec![event]);
-    Ok(Imported {
-        told: Some(told),
-        refused,
-    })
+    done.batches.push(told);
+    Ok(Amended::failed(refused))
 }
 
 /// The batch without the rows whose values others hold: all are asked for in one statement. What is left
@@ -174,8 +183,14 @@ async fn sift(
     Ok((holders, Arc::new(batch_left), count))
 }
 
-async fn advance(tx: &mut Tx, core: &Core, batch: &ImportBatch) -> Result<(), Attempt> {
-    let moved = store::jobs::advance(tx.conn(), core.id, batch.job, &batch.progress, batch.last)
+/// Writes how far the job is with the batch.
+pub(super) async fn advance(
+    tx: &mut Tx,
+    core: &Core,
+    batch: &ImportBatch,
+    progress: &JobProgress,
+) -> Result<(), Attempt> {
+    let moved = store::jobs::advance(tx.conn(), core.id, batch.job, progress, batch.last)
         .await
         .map_err(store::StoreError::from)?;
     if moved {

@@ -28,6 +28,7 @@ mod tail;
 mod tails;
 mod undo;
 mod unique;
+mod upsert;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;

@@ -17,6 +17,7 @@ pub mod mapping;
 pub mod options;
 pub mod plan;
 pub mod proposal;
+pub mod row_key;
 pub mod strict;
 pub mod vcard;
 

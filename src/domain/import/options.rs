@@ -1,5 +1,5 @@
 //! What a person may say about an import, beside the file: the parameters of the request. One that
-//! is unknown, or known and not built yet, is refused: nothing is accepted and ignored.
+//! is unknown is refused: nothing is accepted and ignored.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,19 @@ pub enum OnError {
     Skip,
     /// Nothing is stored unless every row is good.
     Abort,
+}
+
+/// What rows become.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// New items.
+    #[default]
+    Create,
+    /// Changes of the items that have their key; new items where there is none.
+    Upsert,
+    /// Changes alone; a row without its item is skipped.
+    Update,
 }
 
 /// What a quote mark means in delimited text.
@@ -46,6 +59,10 @@ pub struct Options {
     /// Columns of the file that the list lacks are made (needs an admin).
     pub create_columns: bool,
     pub on_error: OnError,
+    pub mode: Mode,
+    /// By what rows find their items: keys of columns of the list, or names in the file. None: the first
+    /// unique column that the file has.
+    pub keys: Vec<String>,
     /// Nothing is stored: the answer is what would be.
     pub dry_run: bool,
     /// One of `, ; | TAB`; None: found out.
@@ -68,8 +85,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the parameters of the request. Refuses, all at once: `unknown_parameter`, `not_built`,
-    /// `bad_value`.
+    /// Reads the parameters of the request. Refuses, all at once: `unknown_parameter`, `bad_value`.
     pub fn parse<'a>(
         parameters: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Vec<Refusal>> {
@@ -87,7 +103,14 @@ impl Options {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         match (name, value) {
-            ("mode", "create") => {}
+            ("mode", "create") => self.mode = Mode::Create,
+            ("mode", "upsert") => self.mode = Mode::Upsert,
+            ("mode", "update") => self.mode = Mode::Update,
+            ("key", names) => {
+                let names = names.split(',').map(str::trim);
+                self.keys
+                    .extend(names.filter(|name| !name.is_empty()).map(str::to_owned));
+            }
             ("dry_run", flag) => {
                 self.dry_run = flag.parse().map_err(|_| bad(name, "true or false"))?
             }
@@ -100,13 +123,6 @@ impl Options {
             ("quote", "\"" | "double") => self.quote = Quote::Double,
             ("quote", "none") => self.quote = Quote::None,
             ("quote", _) => return Err(bad(name, "double or none")),
-            ("mode", "upsert" | "update") | ("key", _) => {
-                return Err(Refusal::at(
-                    format!("/{name}"),
-                    "not_built",
-                    format!("`{name}={value}` is not possible yet"),
-                ));
-            }
             ("mapping", json) => {
                 self.mapping = serde_json::from_str(json)
                     .map_err(|_| bad(name, "a JSON object of names to keys or null"))?
@@ -200,9 +216,6 @@ mod tests {
     #[test]
     fn nothing_is_accepted_and_ignored() {
         let refused = |name, value| Options::parse([(name, value)]).unwrap_err()[0].code;
-        for (name, value) in [("mode", "upsert"), ("mode", "update"), ("key", "Email")] {
-            assert_eq!(refused(name, value), "not_built", "{name}={value}");
-        }
         for (name, value) in [
             ("mode", "x"),
             ("mapping", "[]"),

@@ -9,8 +9,8 @@ use super::format::Format;
 use super::header::Header;
 use super::infer::{self, Inferred};
 use super::keys::Keys;
-use super::mapping::Target;
-use super::options::{OnError, Options};
+use super::mapping::{Target, folded};
+use super::options::{Mode, OnError, Options};
 use super::{Refusal, Warning, pointer_step};
 use crate::domain::columns::{Column, ColumnSet, ColumnType, DateOrder, MAX_COLUMNS, TextHints};
 use crate::ids::UserId;
@@ -28,6 +28,11 @@ pub struct ImportPlan {
     /// One for each column of the file, in its order.
     pub columns: Vec<PlannedColumn>,
     pub on_error: OnError,
+    #[serde(default)]
+    pub mode: Mode,
+    /// Keys of the columns by which rows find their items; none where all are new.
+    #[serde(default)]
+    pub keys: Vec<String>,
     /// What the file came as.
     #[serde(default)]
     pub format: Format,
@@ -145,17 +150,23 @@ impl ImportPlan {
                 samples,
             });
         }
-        let plan = Self {
+        let mut plan = Self {
             dialect,
             header_record: header.record,
             data_start: header.data_start,
             rows,
             columns: planned,
             on_error: options.on_error,
+            mode: options.mode,
+            keys: Vec::new(),
             format: Format::Delimited,
             encoding: utf_8(),
             warnings: header.warnings.clone(),
         };
+        match plan.row_key(&options.keys, columns) {
+            Ok(keys) => plan.keys = keys,
+            Err(refused) => refusals.extend(refused),
+        }
         if columns.len() + plan.new_columns().count() > MAX_COLUMNS {
             refusals.push(Refusal::file(
                 "too_many_columns",
@@ -164,6 +175,60 @@ impl ImportPlan {
         }
         if refusals.is_empty() {
             Ok(plan)
+        } else {
+            Err(refusals)
+        }
+    }
+
+    /// The columns of the key, of those that the person named. Refuses `bad_value` (a key where all rows
+    /// are new), `required` (no key, and no unique column in the file), `unknown_key` (not in the file)
+    /// and `bad_key` (its values can't be told apart).
+    fn row_key(&self, named: &[String], columns: &ColumnSet) -> Result<Vec<String>, Vec<Refusal>> {
+        let refused = |code, message: String| Refusal::at("/key", code, message);
+        let filled = self
+            .columns
+            .iter()
+            .filter_map(|planned| match &planned.target {
+                PlannedTarget::Existing { key } => Some((planned.source.as_str(), key.as_str())),
+                _ => None,
+            });
+        let filled: Vec<(&str, &str)> = filled.collect();
+        if self.mode == Mode::Create {
+            let message = "rows that are all new need no key; say mode=upsert or mode=update";
+            return match named {
+                [] => Ok(Vec::new()),
+                _ => Err(vec![refused("bad_value", message.to_owned())]),
+            };
+        }
+        if named.is_empty() {
+            let is_unique = |key: &str| columns.by_key(key).is_some_and(|column| column.unique);
+            let unique = filled.iter().find(|(_, key)| is_unique(key));
+            let message = "say by which columns rows find their items";
+            return unique
+                .map(|(_, key)| vec![(*key).to_owned()])
+                .ok_or_else(|| vec![refused("required", message.to_owned())]);
+        }
+        let (mut keys, mut refusals) = (Vec::new(), Vec::new());
+        for name in named {
+            let same = |text: &str| folded(text) == folded(name);
+            let found = filled
+                .iter()
+                .find(|(source, key)| same(key) || same(source));
+            match found.and_then(|(_, key)| columns.by_key(key)) {
+                None => refusals.push(refused(
+                    "unknown_key",
+                    format!("No column of the file goes to a column `{name}` of the list"),
+                )),
+                Some(column) if !column.ty.may_be_unique() => refusals.push(refused(
+                    "bad_key",
+                    format!("Rows can't be told apart by `{name}`"),
+                )),
+                Some(column) if keys.contains(&column.key) => {}
+                Some(column) => keys.push(column.key.clone()),
+            }
+        }
+        if refusals.is_empty() {
+            Ok(keys)
         } else {
             Err(refusals)
         }
