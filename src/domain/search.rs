@@ -9,12 +9,15 @@
 
 use std::borrow::Cow;
 
+use chrono::NaiveDate;
+
 use super::cell::{Cell, list_key};
 use super::columns::{Column, ColumnSet, ColumnType};
 use super::filter::Filter;
 use super::fold::folded;
 use super::item::Item;
 use crate::error::FieldError;
+use crate::ids::UserId;
 
 /// The most characters of a search.
 pub const MAX_LENGTH: usize = 1_000;
@@ -37,6 +40,29 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// What a filter (JSON) and words ask for; what is wrong with either is added to `errors`. `me`: whom
+    /// the filter means by it.
+    pub fn parse(
+        filter: Option<&str>,
+        q: Option<&str>,
+        columns: &ColumnSet,
+        me: UserId,
+        today: NaiveDate,
+        errors: &mut Vec<FieldError>,
+    ) -> Selection {
+        let mut selection = Selection::default();
+        let filter = filter.map(|json| Filter::parse(json, columns, me, today));
+        match filter.transpose() {
+            Ok(filter) => selection.filter = filter,
+            Err(wrong) => errors.extend(wrong),
+        }
+        match Search::parse(q.unwrap_or_default()) {
+            Ok(search) => selection.search = search,
+            Err(wrong) => errors.push(wrong),
+        }
+        selection
+    }
+
     /// Whether every item is asked for.
     pub fn is_all(&self) -> bool {
         self.filter.is_none() && self.search.is_none()

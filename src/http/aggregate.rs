@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use super::extract::{Body, Caller, state};
 use super::items::at_list;
-use super::items_query::selection;
 use super::problem::json_at;
 use super::settled::{is_settled, settled};
 use crate::domain::aggregate::{Figure, Figures, Group, LevelIn, MAX_GROUPS, Metric, MetricIn};
@@ -16,6 +15,7 @@ use crate::domain::cell::Cell;
 use crate::domain::columns::Column;
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
+use crate::domain::search::Selection;
 use crate::error::{AppError, FieldError};
 use crate::store::{self, Purpose, Tx};
 
@@ -74,13 +74,9 @@ async fn answer_once(
     let state = state(request)?;
     let mut errors = Vec::new();
     let filter = asked.filter.as_deref().map(RawValue::get);
-    let selection = selection(
-        filter,
-        asked.q.as_deref(),
-        &list,
-        caller.0.user,
-        &mut errors,
-    );
+    let (q, me) = (asked.q.as_deref(), caller.0.user);
+    let today = chrono::Utc::now().date_naive();
+    let selection = Selection::parse(filter, q, &list.columns, me, today, &mut errors);
     let figures = Figures::parse(&asked.group_by, &asked.metrics, &list.columns);
     let figures = match figures {
         Ok(figures) if errors.is_empty() => figures,

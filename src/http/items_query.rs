@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse};
+use chrono::Utc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -16,10 +17,9 @@ use super::problem::json_at;
 use super::settled::{is_settled, settled};
 use super::state::Settings;
 use crate::domain::cell::ColumnId;
-use crate::domain::filter::Filter;
 use crate::domain::roles::Action;
 use crate::domain::schema::List;
-use crate::domain::search::{Search, Selection};
+use crate::domain::search::Selection;
 use crate::domain::sort::{Position, Sort};
 use crate::error::{AppError, FieldError};
 use crate::ids::UserId;
@@ -357,7 +357,8 @@ impl Asked {
             }
         }
         let filter = self.filter.as_deref().map(RawValue::get);
-        let selection = selection(filter, self.q.as_deref(), list, me, &mut errors);
+        let (q, today) = (self.q.as_deref(), Utc::now().date_naive());
+        let selection = Selection::parse(filter, q, &list.columns, me, today, &mut errors);
         let keys = self.sort.iter().flat_map(Keys::iter);
         match Sort::parse(keys, &list.columns) {
             Ok(sort) if errors.is_empty() => return Ok((selection, sort)),
@@ -366,30 +367,6 @@ impl Asked {
         }
         Err(AppError::fields(errors))
     }
-}
-
-/// Which items a filter and words ask for; what is wrong with either is added to `errors`.
-pub(super) fn selection(
-    filter: Option<&str>,
-    q: Option<&str>,
-    list: &List,
-    me: UserId,
-    errors: &mut Vec<FieldError>,
-) -> Selection {
-    let today = chrono::Utc::now().date_naive();
-    let mut selection = Selection::default();
-    match filter
-        .map(|json| Filter::parse(json, &list.columns, me, today))
-        .transpose()
-    {
-        Ok(filter) => selection.filter = filter,
-        Err(wrong) => errors.extend(wrong),
-    }
-    match Search::parse(q.unwrap_or_default()) {
-        Ok(search) => selection.search = search,
-        Err(wrong) => errors.push(wrong),
-    }
-    selection
 }
 
 fn wrong_at(code: &'static str, message: &str) -> FieldError {

@@ -158,7 +158,7 @@ async fn a_parameter_that_a_route_does_not_take_is_refused_wherever_it_is() {
         ]
         .iter()
         .fold(place, |place, name| place.replace(name, workspace));
-        let path = format!("/api/v1{place}?x%2Fy=1&key=3");
+        let path = format!("/api/v1{place}?x%2Fy=1&as_of=3");
         let method: Method = route.method.as_str().parse().unwrap();
         let body = json!({});
         let answer = owner.send(method.clone(), &path, Some(&body), &[]).await;
@@ -175,7 +175,10 @@ async fn a_parameter_that_a_route_does_not_take_is_refused_wherever_it_is() {
                 )
             })
             .collect();
-        let expected = [("/x~1y", "unknown_parameter"), ("/key", "not_built")];
+        let mut expected = vec![("/x~1y", "unknown_parameter")];
+        if !route.query.contains(&"as_of") {
+            expected.push(("/as_of", "not_built"));
+        }
         assert_eq!(told, expected, "{name}");
         carries_its_headers(&answer);
         if route.needs != Needs::Nothing {

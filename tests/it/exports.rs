@@ -23,15 +23,6 @@ async fn csv(person: &Person, list: &str, asked: Value) -> String {
     String::from_utf8(exported(person, list, asked).await.2).unwrap()
 }
 
-async fn values(person: &Person, list: &str) -> Vec<Value> {
-    let page = person.get(&format!("{list}/items?limit=1000")).await;
-    let items = page.is(200)["data"].as_array().unwrap().clone();
-    items
-        .into_iter()
-        .map(|item| item["values"].clone())
-        .collect()
-}
-
 const COLUMNS: [(&str, &str); 8] = [
     ("Name", "text"),
     ("Price", "currency"),
@@ -68,7 +59,7 @@ async fn what_goes_out_in_any_form_comes_back_as_it_was() {
         });
         owner.item(&list, values).await;
     }
-    let before = values(&owner, &list).await;
+    let before = owner.values(&list).await;
     assert_eq!(before.len(), 7);
     for (format, media) in [
         ("csv", "text/csv; charset=utf-8"),
@@ -86,7 +77,7 @@ async fn what_goes_out_in_any_form_comes_back_as_it_was() {
         let queued = owner.upload(&format!("{copy}/imports"), &told, bytes).await;
         let job = ended(&owner, &workspace, &queued).await;
         assert_eq!(job["counts"]["created"], 7, "{format}: {job}");
-        assert_eq!(values(&owner, &copy).await, before, "{format}");
+        assert_eq!(owner.values(&copy).await, before, "{format}");
     }
     owner.verified(&workspace).await;
 }

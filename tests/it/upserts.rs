@@ -31,15 +31,6 @@ fn counts(job: &Value) -> [u64; 5] {
     counts
 }
 
-async fn values(person: &Person, list: &str) -> Vec<Value> {
-    let page = person.get(&format!("{list}/items?limit=1000")).await;
-    let items = page.is(200)["data"].as_array().unwrap().clone();
-    items
-        .into_iter()
-        .map(|item| item["values"].clone())
-        .collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_change_the_items_that_they_are_and_make_the_others() {
     let app = TestApp::new().await;
@@ -85,7 +76,7 @@ async fn rows_change_the_items_that_they_are_and_make_the_others() {
 
     let job = imported(&owner, &list, "mode=upsert&key=Email", file).await;
     assert_eq!(counts(&job), [2, 2, 1, 0, 3], "{job}");
-    let stands = values(&owner, &list).await;
+    let stands = owner.values(&list).await;
     assert_eq!(
         stands[0],
         // What is empty in the file stays, and so does how the key is written.

@@ -3,27 +3,7 @@
 //! left out.
 
 use crate::domain::columns::{Column, ColumnType};
-
-/// Parts of `N`, in its order.
-const NAME: [&str; 5] = [
-    "LastName",
-    "FirstName",
-    "MiddleName",
-    "NamePrefix",
-    "NameSuffix",
-];
-/// Parts of `ADR`, in its order.
-const ADDRESS: [&str; 7] = [
-    "PostBox",
-    "Address2",
-    "Address",
-    "City",
-    "StateOrProvince",
-    "PostalCode",
-    "Country",
-];
-/// Parts of `ORG`, in its order.
-const COMPANY: [&str; 2] = ["Company", "Department"];
+use crate::domain::import::vcard::{ADDRESS, COMPANY, NAME};
 
 /// Writes the card of an item: its columns with their texts, and how the item is called.
 pub fn write_card(cells: &[(&Column, &str)], title: Option<&str>, out: &mut String) {

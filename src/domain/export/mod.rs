@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::columns::{Column, ColumnSet};
-use crate::domain::filter::Filter;
 use crate::domain::schema::List;
-use crate::domain::search::{Search, Selection};
+use crate::domain::search::Selection;
 use crate::domain::sort::Sort;
 use crate::error::FieldError;
 use crate::ids::UserId;
@@ -99,19 +98,9 @@ impl ExportPlan {
         today: NaiveDate,
     ) -> Result<Asked, Vec<FieldError>> {
         let mut errors = Vec::new();
-        let mut selection = Selection::default();
         let filter = self.filter.as_ref().map(Value::to_string);
-        match filter
-            .map(|json| Filter::parse(&json, &list.columns, me, today))
-            .transpose()
-        {
-            Ok(filter) => selection.filter = filter,
-            Err(wrong) => errors.extend(wrong),
-        }
-        match Search::parse(self.q.as_deref().unwrap_or_default()) {
-            Ok(search) => selection.search = search,
-            Err(wrong) => errors.push(wrong),
-        }
+        let (filter, q) = (filter.as_deref(), self.q.as_deref());
+        let selection = Selection::parse(filter, q, &list.columns, me, today, &mut errors);
         let sort = Sort::parse(self.sort.iter().map(String::as_str), &list.columns);
         let sort = sort.map_err(|wrong| errors.push(wrong)).unwrap_or_default();
         let columns = match &self.columns {

@@ -10,6 +10,24 @@ pub type Card = Vec<(String, String)>;
 
 /// Properties that hold no text for a table.
 const LEFT_OUT: [&str; 6] = ["PHOTO", "LOGO", "SOUND", "KEY", "VERSION", "PRODID"];
+/// The columns that the parts of `N`, `ADR` and `ORG` fill, in their order.
+pub const NAME: [&str; 5] = [
+    "LastName",
+    "FirstName",
+    "MiddleName",
+    "NamePrefix",
+    "NameSuffix",
+];
+pub const ADDRESS: [&str; 7] = [
+    "PostBox",
+    "Address2",
+    "Address",
+    "City",
+    "StateOrProvince",
+    "PostalCode",
+    "Country",
+];
+pub const COMPANY: [&str; 2] = ["Company", "Department"];
 /// Most bytes of one unfolded line that are kept: a photo may be larger and is passed over.
 const MAX_LINE: usize = 256 * 1024;
 
@@ -315,33 +333,18 @@ fn cells(name: &str, parameters: &Parameters, value: &str) -> Vec<(String, Strin
     };
     match name {
         "FN" => one("FullName"),
-        "N" => parts(&[
-            "LastName",
-            "FirstName",
-            "MiddleName",
-            "NamePrefix",
-            "NameSuffix",
-        ]),
+        "N" => parts(&NAME),
         "EMAIL" => one("Email"),
         "TEL" => {
             let number = whole(value);
             let number = number.strip_prefix("tel:").unwrap_or(&number);
             vec![(telephone(parameters).to_owned(), number.to_owned())]
         }
-        "ORG" => parts(&["Company", "Department"]),
+        "ORG" => parts(&COMPANY),
         "TITLE" => one("JobTitle"),
         "ADR" => {
             let kind = if parameters.is("WORK") { "Office" } else { "" };
-            let names = [
-                "PostBox",
-                "Address2",
-                "Address",
-                "City",
-                "StateOrProvince",
-                "PostalCode",
-                "Country",
-            ];
-            names
+            ADDRESS
                 .iter()
                 .zip(split(value, ';'))
                 .map(|(name, text)| (format!("{kind}{name}"), text))

@@ -5,6 +5,7 @@
 mod comments;
 mod effect;
 mod forms;
+mod jobs;
 mod judge;
 mod recompute;
 mod views;
