@@ -325,6 +325,10 @@ impl<'b> Rows<'b> {
                 None => self.edits.push(edit),
             }
         }
+        // An error that is about none of them would come again for ever.
+        if failed.is_empty() {
+            return Err(error);
+        }
         for (rows, (column, code, message)) in failed {
             for row in rows {
                 self.fail(row, column.as_deref(), code, message);
